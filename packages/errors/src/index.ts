@@ -1,0 +1,1 @@
+export { isQLoraError, QLoraError, type QLoraErrorKind, type QLoraErrorOptions } from './error.js';
