@@ -1,0 +1,70 @@
+export { type Backend, integersFrom, type MemoryUsage, tensorFrom } from './backend.js';
+export { type AdamWArgs, checkAdamW } from './ops/adamw/op.js';
+export {
+  type AttentionArgs,
+  type AttentionBackwardArgs,
+  type AttentionMask,
+  checkAttention,
+  checkAttentionBackward,
+} from './ops/attention/op.js';
+export { type CrossEntropyArgs, checkCrossEntropy } from './ops/cross-entropy/op.js';
+export { checkDropout, type DropoutArgs } from './ops/dropout/op.js';
+export { type AxpbyArgs, checkAxpby, checkFill, type FillArgs } from './ops/elementwise/op.js';
+export {
+  checkGelu,
+  checkGeluBackward,
+  type GeluArgs,
+  type GeluBackwardArgs,
+} from './ops/gelu/op.js';
+export {
+  checkLayerNorm,
+  checkLayerNormBackward,
+  type LayerNormArgs,
+  type LayerNormBackwardArgs,
+} from './ops/layer-norm/op.js';
+export {
+  checkLinear,
+  checkLinearBackward,
+  type LinearArgs,
+  type LinearBackwardArgs,
+} from './ops/linear/op.js';
+export { checkMatmul, type MatmulArgs } from './ops/matmul/op.js';
+export { checkDequantizeNf4, type DequantizeNf4Args } from './ops/nf4/op.js';
+export {
+  type ClipScaleArgs,
+  checkClipScale,
+  checkSumSquares,
+  type SumSquaresArgs,
+} from './ops/norm/op.js';
+export { checkRotary, type RotaryArgs } from './ops/rotary/op.js';
+export { checkGatherRows, checkScatterRows, type RowsArgs } from './ops/rows/op.js';
+export { OP_NAMES, type Ops } from './ops.js';
+export {
+  bitsThreshold,
+  type CounterKey,
+  counterBits,
+  counterKey,
+  counterNormal,
+  counterUniform,
+  mix32,
+} from './random.js';
+export { createReferenceBackend } from './reference/backend.js';
+export {
+  BYTES_PER_ELEMENT,
+  byteLengthOf,
+  type DType,
+  expectTensor,
+  type Parameter,
+  sizeOf,
+  type Tensor,
+  type TensorData,
+} from './tensor.js';
+export {
+  type DenseWeight,
+  type DoubleQuantizedScales,
+  type LinearWeight,
+  NF4_CODE,
+  type Nf4Weight,
+  type PlainScales,
+  weightTensors,
+} from './weight.js';

@@ -1,0 +1,69 @@
+import type { Ops } from './ops.js';
+import type { DType, Tensor, TensorData } from './tensor.js';
+
+/** Device memory of a backend, in bytes of tensors (views are not counted again). */
+export interface MemoryUsage {
+  readonly live: number;
+  /** Largest `live` since the backend was made, or since `resetPeak`. */
+  readonly peak: number;
+}
+
+/**
+ * A device and the operations on it. The model is written against this interface alone; an app
+ * makes a backend and hands it in.
+ *
+ * What it promises: operations take effect in the order of the calls; `read` returns what all
+ * earlier calls wrote. What it does not promise: that an operation has run when its call returns.
+ */
+export interface Backend {
+  /** `wasm`, `webgpu`, `gpujs`, `reference` */
+  readonly name: string;
+  /** Facts for people: threads, adapter, features. */
+  readonly info: Readonly<Record<string, string | number | boolean>>;
+  readonly ops: Ops;
+  /**
+   * A new tensor, filled with zeros.
+   * @throws QLoraError `COMPUTE_OUT_OF_MEMORY` when the device has no room.
+   */
+  empty(dtype: DType, shape: readonly number[], label?: string): Tensor;
+  /** Overwrites the tensor's elements, from `offset` (in elements) on. */
+  write(tensor: Tensor, data: TensorData, offset?: number): void;
+  /** Copies the elements back; f32 and f16 come as f32. */
+  read(tensor: Tensor): Promise<Float32Array>;
+  /** Copies the elements of an integer tensor back. */
+  readIntegers(tensor: Tensor): Promise<Int32Array | Uint32Array | Uint8Array>;
+  /** A tensor over the same storage: `offset` in elements from the tensor's own first. */
+  view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor;
+  /** Gives the storage back. Views of it must not be used any more; freeing a view is an error. */
+  free(tensor: Tensor): void;
+  memory(): MemoryUsage;
+  resetPeak(): void;
+  /** Waits until every operation issued so far has run. */
+  sync(): Promise<void>;
+  /** Frees everything, workers and device included. */
+  dispose(): Promise<void>;
+}
+
+/** Makes an f32 tensor from values. */
+export function tensorFrom(
+  backend: Backend,
+  values: Float32Array | readonly number[],
+  shape: readonly number[],
+  label?: string,
+): Tensor {
+  const tensor = backend.empty('f32', shape, label);
+  backend.write(tensor, values instanceof Float32Array ? values : Float32Array.from(values));
+  return tensor;
+}
+
+/** Makes an i32 tensor from integers. */
+export function integersFrom(
+  backend: Backend,
+  values: ArrayLike<number>,
+  shape: readonly number[] = [values.length],
+  label?: string,
+): Tensor {
+  const tensor = backend.empty('i32', shape, label);
+  backend.write(tensor, values instanceof Int32Array ? values : Int32Array.from(values));
+  return tensor;
+}
