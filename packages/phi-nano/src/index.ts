@@ -1,0 +1,1 @@
+export { type ModelFolder, phiNano } from './phi-nano.js';
