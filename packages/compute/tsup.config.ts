@@ -1,3 +1,3 @@
 import { defineLibrary } from '@qlorajs/build/tsup';
 
-export default defineLibrary();
+export default defineLibrary({ entry: ['src/index.ts', 'src/testing.ts'] });

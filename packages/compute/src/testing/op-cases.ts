@@ -1,0 +1,25 @@
+import { optimizerCases } from '../ops/adamw/cases.js';
+import { attentionCases } from '../ops/attention/cases.js';
+import { crossEntropyCases } from '../ops/cross-entropy/cases.js';
+import { elementwiseCases } from '../ops/elementwise/cases.js';
+import { layerNormCases } from '../ops/layer-norm/cases.js';
+import { linearCases } from '../ops/linear/cases.js';
+import { matmulCases } from '../ops/matmul/cases.js';
+import { rotaryCases } from '../ops/rotary/cases.js';
+import { rowsCases } from '../ops/rows/cases.js';
+import type { OpCase } from './op-case.js';
+
+/** Every case of every operation: what a backend must pass. */
+export function opCases(): OpCase[] {
+  return [
+    ...rowsCases(),
+    ...layerNormCases(),
+    ...linearCases(),
+    ...matmulCases(),
+    ...rotaryCases(),
+    ...attentionCases(),
+    ...elementwiseCases(),
+    ...crossEntropyCases(),
+    ...optimizerCases(),
+  ];
+}
