@@ -1,0 +1,21 @@
+export {
+  checkBatch,
+  type LabelledBatch,
+  type TokenBatch,
+  trainedPositions,
+} from './batch.js';
+export { type PhiConfig, parsePhiConfig } from './config.js';
+export { Decoder } from './decoder.js';
+export { type FinishReason, type GenerateOptions, generate } from './generate.js';
+export { type LoadOptions, type LoadReport, uploadNf4 } from './load.js';
+export { type BatchLoss, loadPhi, PhiModel, type TrainOptions } from './model.js';
+export { type SampledToken, type SamplingOptions, sampleToken } from './sampler.js';
+export {
+  BLOCK_LINEARS,
+  type BlockLinear,
+  type CheckpointEntry,
+  checkTensors,
+  phiModules,
+  phiTensors,
+} from './tensors.js';
+export { Workspace } from './workspace.js';

@@ -1,0 +1,75 @@
+import type { Tensor } from '@qlorajs/compute';
+import { attentionMask, type BlockActivations, rotate } from './block.js';
+import { type Pass, rowsOf } from './pass.js';
+import { projectBackward, residualStream } from './projection.js';
+
+/** The gradient that enters a branch: dh itself, or dh under the mask that the forward drew. */
+function branchGradient(pass: Pass, layer: number, branch: 0 | 1, dh: Tensor): Tensor {
+  const probability = pass.config.residualDropout;
+  if (pass.dropoutSeed === null || probability === 0) return dh;
+  const out = pass.workspace.get('branch', [dh.size]);
+  const stream = residualStream(layer, branch);
+  const seed = pass.dropoutSeed;
+  pass.backend.ops.dropout({ x: dh, out, probability, seed, stream, accumulate: false });
+  return out;
+}
+
+/**
+ * The backward of {@link blockForward}, by hand. With dh the gradient of the block's output:
+ * ```
+ * dg = drop(dh) W2;          df = dg * gelu_new'(f);      dx  = df W1
+ * da = drop(dh) Wd;          dq, dk, dv = attention'(da); dq, dk turned back
+ * dx += dq Wq + dk Wk + dv Wv
+ * dh += LayerNorm'(dx)                                     (the residual passes dh on as it is)
+ * ```
+ * @param h f32 `[n, C]`: the block's input
+ * @param dh f32 `[n, C]`: on entry the gradient of the output, on return that of the input
+ */
+export function blockBackward(
+  pass: Pass,
+  layer: number,
+  h: Tensor,
+  dh: Tensor,
+  activations: BlockActivations,
+): void {
+  const { backend, config, workspace, weights } = pass;
+  const { ops } = backend;
+  const { saved, normed, mean, rstd, q, k, v, attended, logSumExp, inner, activated } = activations;
+  const rows = rowsOf(pass);
+  const wide = (name: string) => workspace.get(name, [rows, config.hiddenSize]);
+  const dNormed = wide('dNormed');
+
+  const dMlp = branchGradient(pass, layer, 1, dh);
+  const dInner = workspace.get('dInner', [rows, config.intermediateSize]);
+  projectBackward(pass, layer, 'mlp.fc2', {
+    dOut: dMlp,
+    x: activated,
+    dX: dInner,
+    accumulate: false,
+    saved,
+  });
+  ops.geluBackward({ dOut: dInner, x: inner, dX: dInner });
+  const into = { x: normed, dX: dNormed, saved };
+  projectBackward(pass, layer, 'mlp.fc1', { ...into, dOut: dInner, accumulate: false });
+
+  const dOut = wide('dAttended');
+  projectBackward(pass, layer, 'self_attn.dense', {
+    dOut: branchGradient(pass, layer, 0, dh),
+    x: attended,
+    dX: dOut,
+    accumulate: false,
+    saved,
+  });
+  const [dQ, dK, dV] = [wide('dQ'), wide('dK'), wide('dV')];
+  const delta = workspace.get('delta', logSumExp.shape);
+  const forward = { q, k, v, out: attended, logSumExp };
+  ops.attentionBackward({ ...attentionMask(pass), ...forward, dOut, delta, dQ, dK, dV });
+  rotate(pass, dQ, true);
+  rotate(pass, dK, true);
+  projectBackward(pass, layer, 'self_attn.q_proj', { ...into, dOut: dQ, accumulate: true });
+  projectBackward(pass, layer, 'self_attn.k_proj', { ...into, dOut: dK, accumulate: true });
+  projectBackward(pass, layer, 'self_attn.v_proj', { ...into, dOut: dV, accumulate: true });
+
+  const { weight } = weights.blocks[layer].norm;
+  ops.layerNormBackward({ dOut: dNormed, x: h, weight, mean, rstd, dX: dh, accumulate: true });
+}

@@ -1,0 +1,144 @@
+import type { AttentionMask, Tensor } from '@qlorajs/compute';
+import { type Pass, rowsOf } from './pass.js';
+import { project, residualStream } from './projection.js';
+
+/**
+ * What a block's forward leaves for its backward. With gradient checkpointing every layer shares one
+ * set (`saved` is the same for all) and the forward is run again before the backward.
+ */
+export interface BlockActivations {
+  /** Prefix of the buffers' names. */
+  readonly saved: string;
+  /** `[n, C]`: the normalized input, which feeds attention and MLP alike. */
+  readonly normed: Tensor;
+  readonly mean: Tensor;
+  readonly rstd: Tensor;
+  /** `[n, C]`, q and k after the rotary embedding. */
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** `[n, C]` */
+  readonly attended: Tensor;
+  /** `[B, H, T]` */
+  readonly logSumExp: Tensor;
+  /** `[n, I]`: fc1's output, before and after gelu_new. */
+  readonly inner: Tensor;
+  readonly activated: Tensor;
+}
+
+/** The buffers of one block's activations. */
+export function blockActivations(pass: Pass, saved: string): BlockActivations {
+  const { workspace, config, batch, length } = pass;
+  const rows = rowsOf(pass);
+  const get = (name: string, shape: readonly number[]) => workspace.get(`${saved}.${name}`, shape);
+  const wide = (name: string) => get(name, [rows, config.hiddenSize]);
+  return {
+    saved,
+    normed: wide('normed'),
+    mean: get('mean', [rows]),
+    rstd: get('rstd', [rows]),
+    q: wide('q'),
+    k: wide('k'),
+    v: wide('v'),
+    attended: wide('attended'),
+    logSumExp: get('logSumExp', [batch, config.heads, length]),
+    inner: get('inner', [rows, config.intermediateSize]),
+    activated: get('activated', [rows, config.intermediateSize]),
+  };
+}
+
+/** The geometry of a pass's attention; keys come from the cache where there is one. */
+export function attentionMask(pass: Pass): AttentionMask {
+  const { config, batch, length, cache, keyLengths, queryStart, firstKeys } = pass;
+  return {
+    batch,
+    queryLength: length,
+    keyLength: cache?.capacity ?? length,
+    heads: config.heads,
+    headDim: config.headDim,
+    scale: 1 / Math.sqrt(config.headDim),
+    keyLengths,
+    queryStart,
+    firstKeys,
+  };
+}
+
+/** Turns q and k by their positions, or back. */
+export function rotate(pass: Pass, x: Tensor, inverse: boolean): void {
+  const { heads, headDim, rotaryDim } = pass.config;
+  const { cos, sin } = pass.rotary;
+  const { positions } = pass;
+  pass.backend.ops.rotary({ x, positions, cos, sin, heads, headDim, rotaryDim, inverse });
+}
+
+/**
+ * One Phi block: attention and MLP side by side on one layer norm.
+ * ```
+ * x   = LayerNorm(h)
+ * q,k = rotary(x Wq^T + bq), rotary(x Wk^T + bk);  v = x Wv^T + bv
+ * out = h + drop(attention(q, k, v) Wd^T + bd) + drop(gelu_new(x W1^T + b1) W2^T + b2)
+ * ```
+ * Every projection carries its adapter where the adapter targets it.
+ * @param h f32 `[n, C]`, read
+ * @param out f32 `[n, C]`, written; not h
+ */
+export function blockForward(
+  pass: Pass,
+  layer: number,
+  h: Tensor,
+  out: Tensor,
+  activations: BlockActivations,
+): void {
+  const { backend, config, weights, cache } = pass;
+  const { ops } = backend;
+  const { saved, normed, mean, rstd, q, k, v, attended, logSumExp, inner, activated } = activations;
+  const { norm } = weights.blocks[layer];
+  ops.layerNorm({ x: h, ...norm, epsilon: config.layerNormEpsilon, out: normed, mean, rstd });
+
+  const from = { x: normed, accumulate: false, saved };
+  project(pass, layer, 'self_attn.q_proj', { ...from, out: q });
+  project(pass, layer, 'self_attn.k_proj', { ...from, out: k });
+  project(pass, layer, 'self_attn.v_proj', { ...from, out: v });
+  rotate(pass, q, false);
+  rotate(pass, k, false);
+  const keys = cache ? cache.layers[layer] : { k, v };
+  if (cache) {
+    const width = config.hiddenSize;
+    ops.scatterRows({ source: k, ids: cache.slots, out: keys.k, width });
+    ops.scatterRows({ source: v, ids: cache.slots, out: keys.v, width });
+  }
+  ops.attention({ ...attentionMask(pass), q, k: keys.k, v: keys.v, out: attended, logSumExp });
+
+  project(pass, layer, 'mlp.fc1', { ...from, out: inner });
+  ops.gelu({ x: inner, out: activated });
+
+  ops.axpby({ x: h, out, alpha: 1, beta: 0 });
+  addBranch(pass, layer, 'self_attn.dense', attended, out, saved);
+  addBranch(pass, layer, 'mlp.fc2', activated, out, saved);
+}
+
+/** out += drop(x W^T + bias), without a buffer in between when there is no dropout. */
+function addBranch(
+  pass: Pass,
+  layer: number,
+  linear: 'self_attn.dense' | 'mlp.fc2',
+  x: Tensor,
+  out: Tensor,
+  saved: string,
+): void {
+  const probability = pass.config.residualDropout;
+  if (pass.dropoutSeed === null || probability === 0) {
+    project(pass, layer, linear, { x, out, accumulate: true, saved });
+    return;
+  }
+  const branch = pass.workspace.get('branch', [out.size]);
+  project(pass, layer, linear, { x, out: branch, accumulate: false, saved });
+  pass.backend.ops.dropout({
+    x: branch,
+    out,
+    probability,
+    seed: pass.dropoutSeed,
+    stream: residualStream(layer, linear === 'mlp.fc2' ? 1 : 0),
+    accumulate: true,
+  });
+}

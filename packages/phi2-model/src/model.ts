@@ -1,0 +1,298 @@
+import { type Backend, byteLengthOf, type Tensor, weightTensors } from '@qlorajs/compute';
+import type { LoraAdapter, TargetShape } from '@qlorajs/lora';
+import type { TensorSource } from '@qlorajs/safetensors';
+import {
+  checkBatch,
+  type LabelledBatch,
+  positionsOf,
+  type TokenBatch,
+  trainedPositions,
+} from './batch.js';
+import { blockActivations, blockForward } from './block.js';
+import { blockBackward } from './block-backward.js';
+import type { PhiConfig } from './config.js';
+import { type LoadOptions, type LoadReport, loadWeights } from './load.js';
+import { lossHead } from './loss-head.js';
+import { type KeyValueCache, type Pass, rowsOf } from './pass.js';
+import { createRotaryTable, type RotaryTable } from './rotary-table.js';
+import { phiModules } from './tensors.js';
+import { TokenRowSwap } from './token-rows.js';
+import { allTensors, freeWeights, type PhiWeights } from './weights.js';
+import { Workspace } from './workspace.js';
+
+/** The sum of a batch's losses, in nats, and how many tokens it is over. */
+export interface BatchLoss {
+  readonly lossSum: number;
+  readonly tokens: number;
+}
+
+/** How one micro-batch is learnt from. */
+export interface TrainOptions {
+  /** Gradients are divided by this: the trained tokens of the whole optimizer step. */
+  readonly normalizer: number;
+  /** Of this micro-batch's dropout masks; null trains without dropout. */
+  readonly dropoutSeed: number | null;
+  /** Keep only every block's input and run the block again in the backward (default true). */
+  readonly gradientCheckpointing?: boolean;
+}
+
+/** What differs between a plain pass and one on a cache. */
+interface PassExtras {
+  readonly keyLengths: Int32Array;
+  readonly positions: Int32Array;
+  readonly queryStart?: Int32Array;
+  readonly firstKeys?: Int32Array;
+  readonly cache?: KeyValueCache;
+  readonly dropoutSeed?: number | null;
+}
+
+/** A Phi model resident on a backend, with at most one adapter attached. */
+export class PhiModel {
+  readonly config: PhiConfig;
+  readonly backend: Backend;
+  readonly weights: PhiWeights;
+  readonly report: LoadReport;
+  readonly rotary: RotaryTable;
+  readonly workspace: Workspace;
+  #adapter: LoraAdapter | null = null;
+  #tokenRows: TokenRowSwap | null = null;
+
+  /** @internal Use {@link loadPhi}. */
+  constructor(backend: Backend, config: PhiConfig, weights: PhiWeights, report: LoadReport) {
+    this.config = config;
+    this.backend = backend;
+    this.weights = weights;
+    this.report = report;
+    this.rotary = createRotaryTable(backend, config);
+    this.workspace = new Workspace(backend);
+  }
+
+  /** The linear layers that an adapter can target. */
+  get modules(): TargetShape[] {
+    return phiModules(this.config);
+  }
+
+  get adapter(): LoraAdapter | null {
+    return this.#adapter;
+  }
+
+  /** Bytes of the frozen weights on the device. */
+  get weightBytes(): number {
+    return allTensors(this.weights).reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  }
+
+  /** Bytes of the blocks' quantized linear weights on the device, scales included. */
+  get quantizedBytes(): number {
+    return this.weights.blocks
+      .flatMap((block) => Object.values(block.linears))
+      .filter(({ weight }) => weight.kind === 'nf4')
+      .flatMap(({ weight }) => weightTensors(weight))
+      .reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+  }
+
+  /** Makes every pass run with this adapter, or with the base alone; the adapter stays its owner's. */
+  attach(adapter: LoraAdapter | null): void {
+    this.#tokenRows?.dispose();
+    this.#tokenRows = null;
+    this.#adapter = adapter;
+    if (adapter && adapter.tokens.size > 0)
+      this.#tokenRows = new TokenRowSwap(
+        this.backend,
+        this.weights,
+        adapter,
+        this.config.hiddenSize,
+      );
+    this.#tokenRows?.apply();
+  }
+
+  /** @internal The shared state of one pass; the adapter's token rows are refreshed. */
+  beginPass(batch: number, length: number, extras: PassExtras): Pass {
+    const { workspace } = this;
+    this.#tokenRows?.apply();
+    const optional = (name: string, values?: Int32Array) =>
+      values ? workspace.integers(name, values) : null;
+    return {
+      backend: this.backend,
+      config: this.config,
+      weights: this.weights,
+      rotary: this.rotary,
+      adapter: this.#adapter,
+      workspace,
+      batch,
+      length,
+      positions: workspace.integers('positions', extras.positions),
+      keyLengths: workspace.integers('keyLengths', extras.keyLengths),
+      queryStart: optional('queryStart', extras.queryStart),
+      firstKeys: optional('firstKeys', extras.firstKeys),
+      dropoutSeed: extras.dropoutSeed ?? null,
+      cache: extras.cache ?? null,
+    };
+  }
+
+  #beginBatch(batch: TokenBatch, dropoutSeed: number | null = null): Pass {
+    checkBatch(this.config, batch);
+    return this.beginPass(batch.batchSize, batch.length, {
+      keyLengths: batch.lengths,
+      positions: positionsOf(batch),
+      firstKeys: batch.firstKeys,
+      dropoutSeed,
+    });
+  }
+
+  /** @internal `[n, C]` rows of the embedding. */
+  embed(pass: Pass, inputIds: Int32Array): Tensor {
+    const { workspace, config } = this;
+    const out = workspace.get('hidden.0', [rowsOf(pass), config.hiddenSize]);
+    const ids = workspace.integers('inputIds', inputIds);
+    const source = this.weights.embedding;
+    this.backend.ops.gatherRows({ source, ids, out, width: config.hiddenSize });
+    return out;
+  }
+
+  /** @internal All blocks, on two alternating buffers; returns the last hidden state `[n, C]`. */
+  runBlocks(pass: Pass, embedded: Tensor): Tensor {
+    let h = embedded;
+    for (let layer = 0; layer < this.config.layers; layer++) {
+      const out = this.workspace.get(`hidden.${1 - (layer % 2)}`, h.shape);
+      blockForward(pass, layer, h, out, blockActivations(pass, 'block'));
+      h = out;
+    }
+    return h;
+  }
+
+  /** @internal Final norm and head of the given rows: `[m, V]` logits on the device. */
+  headLogits(pass: Pass, h: Tensor, rows: Int32Array): Tensor {
+    const { backend, workspace, config } = this;
+    const width = config.hiddenSize;
+    const shape = [rows.length, width];
+    const ids = workspace.integers('logits.rows', rows);
+    const x = workspace.get('logits.hidden', shape);
+    const out = workspace.get('logits.normed', shape);
+    const mean = workspace.get('logits.mean', [rows.length]);
+    const rstd = workspace.get('logits.rstd', [rows.length]);
+    backend.ops.gatherRows({ source: h, ids, out: x, width });
+    const epsilon = config.layerNormEpsilon;
+    backend.ops.layerNorm({ x, ...this.weights.finalNorm, epsilon, out, mean, rstd });
+    const logits = workspace.get('logits.out', [rows.length, config.vocabSize]);
+    pass.backend.ops.linear({ x: out, ...this.weights.head, out: logits, accumulate: false });
+    return logits;
+  }
+
+  /**
+   * Logits of every position, without dropout.
+   * @returns f32 `[B, T, V]`; positions past a row's length are computed as transformers does, from
+   * the row's real tokens
+   */
+  async logits(batch: TokenBatch): Promise<Float32Array> {
+    const pass = this.#beginBatch(batch);
+    const h = this.runBlocks(pass, this.embed(pass, batch.inputIds));
+    const { vocabSize } = this.config;
+    const rows = rowsOf(pass);
+    const result = new Float32Array(rows * vocabSize);
+    const chunk = 64;
+    for (let start = 0; start < rows; start += chunk) {
+      const ids = Int32Array.from({ length: Math.min(chunk, rows - start) }, (_, i) => start + i);
+      const logits = await this.backend.read(this.headLogits(pass, h, ids));
+      result.set(logits, start * vocabSize);
+    }
+    return result;
+  }
+
+  /**
+   * The residual stream: embeddings, the output of every block but the last, and the final norm's
+   * output, as transformers' `output_hidden_states`.
+   * @returns `layers + 1` arrays f32 `[B, T, C]`
+   */
+  async hiddenStates(batch: TokenBatch): Promise<Float32Array[]> {
+    const { backend, config, workspace } = this;
+    const pass = this.#beginBatch(batch);
+    let h = this.embed(pass, batch.inputIds);
+    const states = [await backend.read(h)];
+    for (let layer = 0; layer < config.layers; layer++) {
+      const out = workspace.get(`hidden.${1 - (layer % 2)}`, h.shape);
+      blockForward(pass, layer, h, out, blockActivations(pass, 'block'));
+      h = out;
+      if (layer < config.layers - 1) states.push(await backend.read(h));
+    }
+    const out = workspace.get('block.normed', h.shape);
+    const [mean, rstd] = ['mean', 'rstd'].map((n) => workspace.get(`block.${n}`, [rowsOf(pass)]));
+    const epsilon = config.layerNormEpsilon;
+    backend.ops.layerNorm({ x: h, ...this.weights.finalNorm, epsilon, out, mean, rstd });
+    states.push(await backend.read(out));
+    return states;
+  }
+
+  /** The loss of a batch, without dropout and without gradients. */
+  async evaluate(batch: LabelledBatch): Promise<BatchLoss> {
+    const pass = this.#beginBatch(batch);
+    const { rows, labels } = trainedPositions(batch);
+    const h = this.runBlocks(pass, this.embed(pass, batch.inputIds));
+    return { lossSum: await lossHead(pass, h, rows, labels, null), tokens: rows.length };
+  }
+
+  /**
+   * Forward and backward of one micro-batch; the adapter's gradients accumulate.
+   * Gradient checkpointing (https://arxiv.org/abs/1604.06174) trades one more forward of every block
+   * for keeping a single block's activations.
+   */
+  async forwardBackward(batch: LabelledBatch, options: TrainOptions): Promise<BatchLoss> {
+    const { config, workspace } = this;
+    const checkpointing = options.gradientCheckpointing ?? true;
+    const pass = this.#beginBatch(batch, options.dropoutSeed);
+    const { rows, labels } = trainedPositions(batch);
+    const shape = [rowsOf(pass), config.hiddenSize];
+    const activations = (layer: number) =>
+      blockActivations(pass, checkpointing ? 'block' : `block.${layer}`);
+    const inputs: Tensor[] = [this.embed(pass, batch.inputIds)];
+    for (let layer = 0; layer < config.layers; layer++) {
+      inputs.push(workspace.get(`hidden.${layer + 1}`, shape));
+      blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));
+    }
+    const dh = workspace.get('dHidden', shape);
+    const scale = 1 / options.normalizer;
+    const lossSum = await lossHead(pass, inputs[config.layers], rows, labels, { scale, dh });
+    for (let layer = config.layers - 1; layer >= 0; layer--) {
+      // The last block's activations are still there: only earlier ones are computed again.
+      if (checkpointing && layer < config.layers - 1)
+        blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));
+      blockBackward(pass, layer, inputs[layer], dh, activations(layer));
+    }
+    this.#embeddingBackward(pass, batch.inputIds, dh);
+    return { lossSum, tokens: rows.length };
+  }
+
+  #embeddingBackward(pass: Pass, inputIds: Int32Array, dh: Tensor): void {
+    const trained = this.#adapter?.tokens.get('embed_tokens');
+    if (!trained) return;
+    const slot = new Map(trained.ids.map((id, i) => [id, i]));
+    const ids = this.workspace.integers(
+      'embedding.slots',
+      inputIds.map((id) => slot.get(id) ?? -1),
+    );
+    const width = this.config.hiddenSize;
+    pass.backend.ops.scatterAddRows({ source: dh, ids, out: trained.rows.grad, width });
+  }
+
+  /** Frees weights and buffers; an attached adapter is detached, not freed. */
+  dispose(): void {
+    this.attach(null);
+    this.workspace.dispose();
+    freeWeights(this.backend, this.weights);
+    this.backend.free(this.rotary.cos);
+    this.backend.free(this.rotary.sin);
+  }
+}
+
+/**
+ * Loads a Phi checkpoint onto a backend.
+ * @throws QLoraError `PHI_TENSORS` when the weights do not fit the config
+ */
+export async function loadPhi(
+  backend: Backend,
+  config: PhiConfig,
+  source: TensorSource,
+  options: LoadOptions,
+): Promise<PhiModel> {
+  const { weights, report } = await loadWeights(backend, config, source, options);
+  return new PhiModel(backend, config, weights, report);
+}

@@ -1,0 +1,77 @@
+import type { Tensor } from '@qlorajs/compute';
+import { type LoraDropout, loraBackward, loraForward } from '@qlorajs/lora';
+import { type Pass, rowsOf } from './pass.js';
+import { BLOCK_LINEARS, type BlockLinear } from './tensors.js';
+
+/** Streams of the dropout generator a layer: one for each linear's adapter, two for the residuals. */
+const STREAMS_PER_LAYER = 16;
+
+/** The stream that a layer's linear draws its adapter's mask from. */
+export function adapterStream(layer: number, linear: BlockLinear): number {
+  return layer * STREAMS_PER_LAYER + BLOCK_LINEARS.indexOf(linear);
+}
+
+/** The stream of the dropout on the attention's (0) or the MLP's (1) output. */
+export function residualStream(layer: number, branch: 0 | 1): number {
+  return layer * STREAMS_PER_LAYER + BLOCK_LINEARS.length + branch;
+}
+
+function adapterDropout(pass: Pass, layer: number, linear: BlockLinear): LoraDropout | null {
+  const probability = pass.adapter?.config.loraDropout ?? 0;
+  if (pass.dropoutSeed === null || probability === 0) return null;
+  return { probability, seed: pass.dropoutSeed, stream: adapterStream(layer, linear) };
+}
+
+function loraOf(pass: Pass, layer: number, linear: BlockLinear) {
+  return pass.adapter?.layers.get(`model.layers.${layer}.${linear}`);
+}
+
+/**
+ * out (+)= x W^T + bias + scaling * dropout(x) A^T B^T.
+ * @param saved prefix of the buffer that keeps the adapter's hidden rows for the backward
+ */
+export function project(
+  pass: Pass,
+  layer: number,
+  linear: BlockLinear,
+  args: { x: Tensor; out: Tensor; accumulate: boolean; saved: string },
+): void {
+  const { backend, workspace, weights } = pass;
+  const { x, out, accumulate } = args;
+  backend.ops.linear({ x, ...weights.blocks[layer].linears[linear], out, accumulate });
+  const lora = loraOf(pass, layer, linear);
+  if (!lora) return;
+  const dropout = adapterDropout(pass, layer, linear);
+  loraForward(backend, lora, {
+    x,
+    out,
+    hidden: workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
+    dropped: dropout ? workspace.get('lora.dropped', [x.size]) : null,
+    dropout,
+  });
+}
+
+/** dX (+)= dOut W, and the adapter's part of it; its gradients accumulate in the adapter. */
+export function projectBackward(
+  pass: Pass,
+  layer: number,
+  linear: BlockLinear,
+  args: { dOut: Tensor; x: Tensor; dX: Tensor; accumulate: boolean; saved: string },
+): void {
+  const { backend, workspace, weights } = pass;
+  const { dOut, x, dX, accumulate } = args;
+  const { weight } = weights.blocks[layer].linears[linear];
+  backend.ops.linearBackward({ dOut, weight, dX, accumulate });
+  const lora = loraOf(pass, layer, linear);
+  if (!lora) return;
+  const dropout = adapterDropout(pass, layer, linear);
+  loraBackward(backend, lora, {
+    dOut,
+    x,
+    hidden: workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
+    dHidden: workspace.get('lora.dHidden', [rowsOf(pass), lora.rank]),
+    dropped: dropout ? workspace.get('lora.dropped', [x.size]) : null,
+    dX,
+    dropout,
+  });
+}

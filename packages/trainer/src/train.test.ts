@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'vitest';
+import type {
+  BatchSource,
+  TrainableModel,
+  TrainEvent,
+  TrainerOptimizer,
+  TrainResult,
+} from './index.js';
+import { type TrainerOptions, train } from './index.js';
+
+/** Rows of numbers; the model is one weight that should become their mean. */
+type Rows = readonly number[];
+
+class ToyModel implements TrainableModel<Rows>, TrainerOptimizer {
+  weight = 0;
+  gradient = 0;
+  readonly seeds: number[] = [];
+  readonly rates: number[] = [];
+
+  async forwardBackward(rows: Rows, options: { normalizer: number; dropoutSeed: number }) {
+    this.seeds.push(options.dropoutSeed);
+    for (const row of rows) this.gradient += (2 * (this.weight - row)) / options.normalizer;
+    return this.evaluate(rows);
+  }
+
+  async evaluate(rows: Rows) {
+    const lossSum = rows.reduce((sum, row) => sum + (this.weight - row) ** 2, 0);
+    return { lossSum, tokens: rows.length };
+  }
+
+  zeroGrad(): void {
+    this.gradient = 0;
+  }
+
+  async step(learningRate: number) {
+    this.rates.push(learningRate);
+    const skipped = !Number.isFinite(this.gradient);
+    if (!skipped) this.weight -= learningRate * this.gradient;
+    return { gradNorm: Math.abs(this.gradient), skipped };
+  }
+}
+
+function source(batches: readonly Rows[]): BatchSource<Rows> {
+  return {
+    batchesPerEpoch: batches.length,
+    batches: () => batches,
+    trainedTokens: (batch) => batch.length,
+    tokens: (batch) => batch.length,
+  };
+}
+
+function setup(batches: readonly Rows[], extra: Partial<TrainerOptions<Rows>> = {}) {
+  const model = new ToyModel();
+  let time = 0;
+  const options: TrainerOptions<Rows> = {
+    model,
+    optimizer: model,
+    train: source(batches),
+    learningRate: 0.1,
+    schedule: 'linear',
+    warmupSteps: 0,
+    epochs: 2,
+    gradientAccumulationSteps: 1,
+    seed: 3,
+    clock: () => time++,
+    ...extra,
+  };
+  return { model, options };
+}
+
+async function run(
+  options: TrainerOptions<Rows>,
+): Promise<{ events: TrainEvent[]; result: TrainResult }> {
+  const events: TrainEvent[] = [];
+  const loop = train(options);
+  for (;;) {
+    const next = await loop.next();
+    if (next.done) return { events, result: next.value };
+    events.push(next.value);
+  }
+}
+
+describe('train', () => {
+  test('takes ceil(batches / accumulation) steps an epoch, on the schedule', async () => {
+    const { model, options } = setup([[1], [2], [3]], { gradientAccumulationSteps: 2 });
+    const { events, result } = await run(options);
+    expect(result).toMatchObject({ steps: 4, reason: 'completed', skippedSteps: 0 });
+    expect(model.rates).toEqual([0.1, 0.1 * 0.75, 0.1 * 0.5, 0.1 * 0.25]);
+    const epochs = events.map((event) => (event.type === 'step' ? event.epoch : Number.NaN));
+    expect(epochs).toEqual([2 / 3, 1, 1 + 2 / 3, 2]);
+  });
+
+  test('k micro-batches of one row equal one batch of k rows', async () => {
+    const one = setup([[1, 5, 9, 2]], { epochs: 5 });
+    const four = setup([[1], [5], [9], [2]], { epochs: 5, gradientAccumulationSteps: 4 });
+    const [a, b] = [await run(one.options), await run(four.options)];
+    expect(four.model.weight).toBeCloseTo(one.model.weight, 12);
+    const losses = (events: TrainEvent[]) =>
+      events.map((event) => (event.type === 'step' ? event.loss : 0));
+    losses(a.events).forEach((loss, i) => {
+      expect(losses(b.events)[i]).toBeCloseTo(loss, 12);
+    });
+  });
+
+  test('a window of uneven batches weighs every token the same', async () => {
+    const whole = setup([[1, 5, 9]], { epochs: 1 });
+    const uneven = setup([[1, 5], [9]], { epochs: 1, gradientAccumulationSteps: 2 });
+    await run(whole.options);
+    await run(uneven.options);
+    expect(uneven.model.weight).toBeCloseTo(whole.model.weight, 12);
+  });
+
+  test('a resumed run takes the very steps that an uninterrupted one takes', async () => {
+    const batches = [[1], [4], [2], [8], [5]];
+    const whole = setup(batches, { epochs: 3, gradientAccumulationSteps: 2 });
+    await run(whole.options);
+    const begun = setup(batches, { epochs: 3, gradientAccumulationSteps: 2 });
+    const loop = train(begun.options);
+    for (let step = 0; step < 4; step++) await loop.next();
+    const resumed = setup(batches, { ...begun.options, startStep: 4 });
+    resumed.options = { ...resumed.options, model: begun.model, optimizer: begun.model };
+    await run(resumed.options);
+    expect(begun.model.weight).toBe(whole.model.weight);
+    expect(begun.model.seeds).toEqual(whole.model.seeds);
+    expect(begun.model.rates).toEqual(whole.model.rates);
+  });
+
+  test('evaluates and asks for checkpoints when told to', async () => {
+    const { options } = setup([[1], [2]], {
+      evaluation: source([[3], [4, 5]]),
+      evalSteps: 2,
+      saveSteps: 1,
+    });
+    const { events } = await run(options);
+    expect(events.map((event) => `${event.type} ${event.step}`)).toEqual([
+      'step 1',
+      'checkpoint 1',
+      'step 2',
+      'evaluation 2',
+      'checkpoint 2',
+      'step 3',
+      'checkpoint 3',
+      'step 4',
+      'evaluation 4',
+    ]);
+    const evaluation = events[3];
+    if (evaluation?.type !== 'evaluation') throw new Error('expected an evaluation');
+    expect(evaluation.tokens).toBe(3);
+    expect(evaluation.perplexity).toBeCloseTo(Math.exp(evaluation.loss), 12);
+  });
+
+  test('stops early when the evaluation no longer improves', async () => {
+    const { options } = setup([[100]], {
+      evaluation: source([[0]]),
+      evalSteps: 1,
+      epochs: 50,
+      earlyStoppingPatience: 2,
+    });
+    const { result } = await run(options);
+    expect(result).toMatchObject({ steps: 3, reason: 'early-stopping' });
+  });
+
+  test('an abort ends the run after the step under way', async () => {
+    const controller = new AbortController();
+    const { options } = setup([[1], [2]], { signal: controller.signal, epochs: 9 });
+    const loop = train(options);
+    await loop.next();
+    controller.abort();
+    expect(await loop.next()).toMatchObject({ done: true, value: { steps: 1, reason: 'aborted' } });
+  });
+
+  test('a diverged run stops and names the step', async () => {
+    const { options } = setup([[Number.NaN]], { epochs: 99, maxSkippedSteps: 3 });
+    await expect(run(options)).rejects.toThrowError(/step 3: gradients were not finite 3 steps/);
+  });
+
+  test('refuses impossible options', async () => {
+    await expect(run(setup([]).options)).rejects.toThrowError(/no batches/);
+    await expect(run(setup([[1]], { epochs: 0 }).options)).rejects.toThrowError(/num_train_epochs/);
+    const wrong = setup([[1]], { gradientAccumulationSteps: 0 });
+    await expect(run(wrong.options)).rejects.toThrowError(/gradient_accumulation_steps/);
+  });
+});
