@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { scheduleMultiplier, warmupSteps } from './index.js';
 
-// transformers 4.57, get_scheduler(...).lr_lambdas[0](t), 20 steps with 4 of warm-up.
+// transformers 5.23.0, get_scheduler(...).lr_lambdas[0](t), 20 steps with 4 of warm-up.
 const LINEAR = { 0: 0, 1: 0.25, 4: 1, 5: 0.9375, 12: 0.5, 19: 0.0625, 20: 0, 25: 0 };
 const COSINE = { 0: 0, 2: 0.5, 4: 1, 8: 0.8535533905932737, 12: 0.5, 20: 0 };
 
