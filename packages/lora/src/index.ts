@@ -1,0 +1,31 @@
+export {
+  type CreateAdapterOptions,
+  createAdapter,
+  type LoraAdapter,
+  type LoraLinear,
+  type TrainableRows,
+} from './adapter.js';
+export {
+  defaultLoraConfig,
+  type LoraConfig,
+  PEFT_VERSION,
+  PHI_TARGET_MODULES,
+  type TrainableTokenIndices,
+} from './config.js';
+export {
+  type LoraBackwardArgs,
+  type LoraDropout,
+  type LoraForwardArgs,
+  loraBackward,
+  loraForward,
+} from './lora-linear.js';
+export { type LoraMatrices, mergeLora, mergeTokenRows, unmergeLora } from './merge.js';
+export { formatPeftConfig, type ParsedPeftConfig, parsePeftConfig } from './peft-config.js';
+export {
+  exportPeftAdapter,
+  loadAdapter,
+  type PeftAdapterFiles,
+  readPeftAdapter,
+} from './peft-files.js';
+export type { EmbeddingShape, TokenModule } from './plan.js';
+export { matchTargets, rankAndScaling, type TargetShape, unmatchedTargets } from './targets.js';

@@ -1,0 +1,203 @@
+import type { Backend, Tensor } from '@qlorajs/compute';
+import { QLoraError } from '@qlorajs/errors';
+import type { LoraLinear } from './adapter.js';
+
+/** The mask of one layer in one step; the same three numbers give the same mask. */
+export interface LoraDropout {
+  /** In [0, 1). */
+  readonly probability: number;
+  readonly seed: number;
+  readonly stream: number;
+}
+
+export interface LoraForwardArgs {
+  /** Input of the linear layer, `[n, in]`. */
+  readonly x: Tensor;
+  /** Its output so far, `[n, out]`; the update is added. */
+  readonly out: Tensor;
+  /** Receives u `[n, rank]`; the backward reads it. */
+  readonly hidden: Tensor;
+  /** Scratch `[n, in]`; null is enough without dropout. */
+  readonly dropped: Tensor | null;
+  /** Null when evaluating. */
+  readonly dropout: LoraDropout | null;
+}
+
+export interface LoraBackwardArgs {
+  /** Gradient of the layer's output, `[n, out]`. */
+  readonly dOut: Tensor;
+  /** As in the forward. */
+  readonly x: Tensor;
+  /** u from the forward. */
+  readonly hidden: Tensor;
+  /** Scratch `[n, rank]`. */
+  readonly dHidden: Tensor;
+  /** Scratch `[n, in]`; null is enough without dropout. */
+  readonly dropped: Tensor | null;
+  /** Gradient of x, `[n, in]`; the update's share is added. Null when nobody needs it. */
+  readonly dX: Tensor | null;
+  /** As in the forward. */
+  readonly dropout: LoraDropout | null;
+}
+
+interface ActiveDropout extends LoraDropout {
+  readonly dropped: Tensor;
+}
+
+function activeDropout(dropout: LoraDropout | null, dropped: Tensor | null): ActiveDropout | null {
+  if (dropout === null || dropout.probability === 0) return null;
+  if (dropped === null)
+    throw new QLoraError(
+      'LORA_SCRATCH',
+      'LoRA dropout needs the scratch tensor `dropped`, [n, in]',
+      { kind: 'runtime' },
+    );
+  return { ...dropout, dropped };
+}
+
+/** x', the input after dropout. */
+function applyDropout(backend: Backend, x: Tensor, active: ActiveDropout | null): Tensor {
+  if (active === null) return x;
+  const { dropped, ...mask } = active;
+  backend.ops.dropout({ x, out: dropped, ...mask, accumulate: false });
+  return dropped;
+}
+
+/**
+ * Adds the low-rank update to a linear layer's output (https://arxiv.org/abs/2106.09685, section 4.1):
+ *
+ *     x' = dropout(x)            [n, in]
+ *     u  = x' A^T                [n, rank]
+ *     out += scaling * u B^T     [n, out]
+ *
+ * @example
+ * ```ts
+ * import { createReferenceBackend, tensorFrom } from '@qlorajs/compute';
+ * import { loraForward } from '@qlorajs/lora';
+ *
+ * const backend = createReferenceBackend();
+ * const parameter = (name: string, values: number[], shape: number[]) => ({
+ *   name,
+ *   value: tensorFrom(backend, values, shape),
+ *   grad: backend.empty('f32', shape),
+ * });
+ * const a = parameter('a', [1, 2], [1, 2]);
+ * const b = parameter('b', [10, 20, 30], [3, 1]);
+ * const out = backend.empty('f32', [1, 3]);
+ * const x = tensorFrom(backend, [1, 1], [1, 2]);
+ * const hidden = backend.empty('f32', [1, 1]);
+ * loraForward(backend, { name: 'q_proj', a, b, rank: 1, scaling: 0.5 }, { x, out, hidden, dropped: null, dropout: null });
+ * console.log([...(await backend.read(out))].join()); // 15,30,45
+ * ```
+ */
+export function loraForward(backend: Backend, layer: LoraLinear, args: LoraForwardArgs): void {
+  const { x, out, hidden } = args;
+  const { a, b, rank, scaling } = layer;
+  const [n, inFeatures, outFeatures] = [
+    hidden.size / rank,
+    a.value.size / rank,
+    b.value.size / rank,
+  ];
+  const input = applyDropout(backend, x, activeDropout(args.dropout, args.dropped));
+  // u = x' A^T
+  backend.ops.matmul({
+    a: input,
+    b: a.value,
+    out: hidden,
+    m: n,
+    n: rank,
+    k: inFeatures,
+    transposeA: false,
+    transposeB: true,
+    alpha: 1,
+    beta: 0,
+  });
+  // out += scaling * u B^T
+  backend.ops.matmul({
+    a: hidden,
+    b: b.value,
+    out,
+    m: n,
+    n: outFeatures,
+    k: rank,
+    transposeA: false,
+    transposeB: true,
+    alpha: scaling,
+    beta: 1,
+  });
+}
+
+/**
+ * The backward of {@link loraForward}. Gradients are added to `a.grad`, `b.grad` and `dX`:
+ *
+ *     dB += scaling * dOut^T u         [out, rank]
+ *     du  = scaling * dOut B           [n, rank]
+ *     dA += du^T x'                    [rank, in]
+ *     dX += dropout'(du A)             [n, in], the same mask and factor as in the forward
+ */
+export function loraBackward(backend: Backend, layer: LoraLinear, args: LoraBackwardArgs): void {
+  const { dOut, x, hidden, dHidden, dX } = args;
+  const { a, b, rank, scaling } = layer;
+  const [n, inFeatures, outFeatures] = [
+    hidden.size / rank,
+    a.value.size / rank,
+    b.value.size / rank,
+  ];
+  const active = activeDropout(args.dropout, args.dropped);
+  // dB += scaling * dOut^T u
+  backend.ops.matmul({
+    a: dOut,
+    b: hidden,
+    out: b.grad,
+    m: outFeatures,
+    n: rank,
+    k: n,
+    transposeA: true,
+    transposeB: false,
+    alpha: scaling,
+    beta: 1,
+  });
+  // du = scaling * dOut B
+  backend.ops.matmul({
+    a: dOut,
+    b: b.value,
+    out: dHidden,
+    m: n,
+    n: rank,
+    k: outFeatures,
+    transposeA: false,
+    transposeB: false,
+    alpha: scaling,
+    beta: 0,
+  });
+  // dA += du^T x', x' made again from the counters rather than saved
+  backend.ops.matmul({
+    a: dHidden,
+    b: applyDropout(backend, x, active),
+    out: a.grad,
+    m: rank,
+    n: inFeatures,
+    k: n,
+    transposeA: true,
+    transposeB: false,
+    alpha: 1,
+    beta: 1,
+  });
+  if (dX === null) return;
+  // dX' = du A; x' is no longer needed, so its scratch can take dX'
+  backend.ops.matmul({
+    a: dHidden,
+    b: a.value,
+    out: active?.dropped ?? dX,
+    m: n,
+    n: inFeatures,
+    k: rank,
+    transposeA: false,
+    transposeB: false,
+    alpha: 1,
+    beta: active === null ? 1 : 0,
+  });
+  if (active === null) return;
+  const { dropped, ...mask } = active;
+  backend.ops.dropout({ x: dropped, out: dX, ...mask, accumulate: true });
+}

@@ -1,0 +1,80 @@
+import { QLoraError } from '@qlorajs/errors';
+
+/** A low-rank update as plain arrays. */
+export interface LoraMatrices {
+  /** `[rank, in]` */
+  readonly a: Float32Array;
+  /** `[out, rank]` */
+  readonly b: Float32Array;
+  readonly rank: number;
+  readonly scaling: number;
+}
+
+function addUpdate(weight: Float32Array, { a, b, rank }: LoraMatrices, scaling: number): void {
+  const inFeatures = a.length / rank;
+  const outFeatures = b.length / rank;
+  if (weight.length !== inFeatures * outFeatures)
+    throw new QLoraError(
+      'LORA_MERGE',
+      `the weight has ${weight.length} elements, the update is [${outFeatures}, ${inFeatures}]; merge into the layer that the adapter was trained on`,
+      { details: { size: weight.length, shape: [outFeatures, inFeatures] } },
+    );
+  // One row of B A at a time, summed in float64 and rounded once.
+  const row = new Float64Array(inFeatures);
+  for (let o = 0; o < outFeatures; o++) {
+    row.fill(0);
+    for (let k = 0; k < rank; k++) {
+      const factor = b[o * rank + k]!;
+      const start = k * inFeatures;
+      for (let i = 0; i < inFeatures; i++) row[i]! += factor * a[start + i]!;
+    }
+    const start = o * inFeatures;
+    for (let i = 0; i < inFeatures; i++) weight[start + i]! += scaling * row[i]!;
+  }
+}
+
+/**
+ * weight += scaling * B A, in place: the layer then needs no adapter.
+ *
+ * @param weight f32 `[out, in]`.
+ * @throws QLoraError `LORA_MERGE` when the shapes do not fit.
+ * @example
+ * ```ts
+ * import { mergeLora } from '@qlorajs/lora';
+ *
+ * const weight = Float32Array.of(1, 1, 1, 1);
+ * mergeLora(weight, { a: Float32Array.of(1, 2), b: Float32Array.of(1, 3), rank: 1, scaling: 2 });
+ * console.log(weight.join()); // 3,5,7,13
+ * ```
+ */
+export function mergeLora(weight: Float32Array, update: LoraMatrices): void {
+  addUpdate(weight, update, update.scaling);
+}
+
+/** weight -= scaling * B A, in place; undoes {@link mergeLora} up to f32 rounding. */
+export function unmergeLora(weight: Float32Array, update: LoraMatrices): void {
+  addUpdate(weight, update, -update.scaling);
+}
+
+/**
+ * Puts trained token rows into a table, in place.
+ *
+ * @param table f32 `[vocabulary, hidden]`.
+ * @param rows f32 `[ids, hidden]`.
+ */
+export function mergeTokenRows(
+  table: Float32Array,
+  ids: readonly number[],
+  rows: Float32Array,
+): void {
+  const width = rows.length / ids.length;
+  if (!Number.isInteger(width) || Math.max(...ids) * width + width > table.length)
+    throw new QLoraError(
+      'LORA_MERGE',
+      `${rows.length} values for ${ids.length} token rows do not fit a table of ${table.length} elements`,
+      { details: { ids, rows: rows.length, table: table.length } },
+    );
+  ids.forEach((id, i) => {
+    table.set(rows.subarray(i * width, (i + 1) * width), id * width);
+  });
+}
