@@ -43,7 +43,8 @@ const RANGES: readonly (readonly [
 
 /** @throws QLoraError `OPTIMIZER_OPTION` for a value outside its range. */
 export function completeOptions(options: Partial<AdamWOptions>): AdamWOptions {
-  const complete = { ...DEFAULTS, ...options };
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const complete: AdamWOptions = { ...DEFAULTS, ...Object.fromEntries(given) };
   for (const [name, range, isInside] of RANGES)
     if (!isInside(complete[name]))
       throw new QLoraError('OPTIMIZER_OPTION', `${name} must be ${range}, got ${complete[name]}`, {
