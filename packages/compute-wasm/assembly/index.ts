@@ -1,0 +1,22 @@
+export { adamw } from './adamw';
+export { attention } from './attention';
+export { attentionBackward } from './attention-backward';
+export { attentionRow } from './attention-row';
+export { crossEntropy } from './cross-entropy';
+export { dequantizeNf4 } from './dequantize';
+export { dropout } from './dropout';
+export { axpby, fill } from './elementwise';
+export { gelu, geluBackward } from './gelu';
+export { gemm, packA } from './gemm';
+export { gemv } from './gemv';
+export { layerNorm, layerNormBackward } from './layer-norm';
+export { initialize } from './nf4';
+export { clipScale, sumSquaresPart, sumSquaresTotal } from './norm';
+export { rotary } from './rotary';
+export { gatherRows, scatterAddRows, scatterRows } from './rows';
+export { ROWS } from './tile';
+
+/** The first address that is free for tensors. */
+export function heapBase(): usize {
+  return __heap_base;
+}

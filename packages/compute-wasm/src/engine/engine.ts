@@ -1,0 +1,119 @@
+import { NF4_CODE } from '@qlorajs/compute';
+import {
+  CHUNKS,
+  FLOATS,
+  INTEGERS,
+  KERNEL,
+  KERNELS,
+  type Kernel,
+  NEXT_CHUNK,
+  SHARED_SCRATCH,
+  THREAD_SCRATCH,
+  THREAD_SCRATCH_BYTES,
+} from './control.js';
+import { HAS_SHARED_MEMORY, Heap } from './heap.js';
+import { availableThreads, host, type KernelExports } from './host.js';
+import { compileKernels, type RelaxedSimd } from './kernels.js';
+import { Pool } from './pool.js';
+
+/** Options of `createWasmBackend`. */
+export interface WasmOptions {
+  /** Threads, the caller included. Default: the cores that the process may use. */
+  readonly threads?: number;
+  /** Fused multiply-add. Default `'auto'`: where the host knows relaxed SIMD. */
+  readonly relaxedSimd?: RelaxedSimd;
+  /** Bytes that the memory may grow to, scratch included. Default and most: 4 GiB less one page. */
+  readonly memoryLimit?: number;
+}
+
+/** One call of a kernel. */
+export interface Launch {
+  /** Independent parts; threads take them one by one. */
+  readonly chunks: number;
+  /** Addresses, sizes and flags, in the order that the kernel documents. */
+  readonly integers: readonly number[];
+  readonly floats?: readonly number[];
+  /** Rough work, in elements touched or multiply-adds: little of it is not worth waking threads. */
+  readonly work: number;
+}
+
+/** Below this much work the caller is through before a worker has woken up. */
+const WORTH_SHARING = 30_000;
+
+/** The memory, the kernels and the threads. */
+export class Engine {
+  #sharedBytes = 0;
+  #threadBytes = 0;
+
+  private constructor(
+    readonly heap: Heap,
+    readonly relaxed: boolean,
+    readonly threads: number,
+    /** Rows of the inner kernel's tile. */
+    readonly tileRows: number,
+    readonly kernels: KernelExports,
+    readonly pool: Pool | null,
+  ) {}
+
+  static async start(options: WasmOptions): Promise<Engine> {
+    const heap = new Heap(options.memoryLimit ?? Number.POSITIVE_INFINITY);
+    const { module, relaxed } = await compileKernels(
+      options.relaxedSimd ?? 'auto',
+      HAS_SHARED_MEMORY,
+    );
+    const { exports } = await host.WebAssembly.instantiate(module, {
+      env: { memory: heap.memory },
+    });
+    heap.open(exports.heapBase());
+    const codes = heap.allocate(NF4_CODE.byteLength, 'any', 'NF4 codes');
+    heap.f32.set(NF4_CODE, codes / 4);
+    exports.initialize(codes);
+    heap.free(codes);
+    const wanted = options.threads ?? availableThreads();
+    const threads = HAS_SHARED_MEMORY ? Math.max(1, Math.floor(wanted)) : 1;
+    const pool = threads > 1 ? await Pool.start(threads - 1, module, heap.memory) : null;
+    return new Engine(heap, relaxed, threads, exports.ROWS.value, exports, pool);
+  }
+
+  /** Runs a kernel to its end, over all threads when there is enough to do. */
+  run(kernel: Kernel, launch: Launch): void {
+    if (launch.chunks === 0) return;
+    const { i32, f32 } = this.heap;
+    i32.set(launch.integers, INTEGERS);
+    if (launch.floats) f32.set(launch.floats, FLOATS);
+    i32[KERNEL] = KERNELS.indexOf(kernel);
+    i32[CHUNKS] = launch.chunks;
+    i32[NEXT_CHUNK] = 0;
+    const call = this.kernels[kernel];
+    if (this.pool && launch.chunks > 1 && launch.work >= WORTH_SHARING)
+      this.pool.share(() => call(0));
+    else call(0);
+  }
+
+  /**
+   * Makes room for a kernel's scratch: `shared` bytes that all threads see and `perThread` bytes each.
+   * It grows to what was needed most, is reused by every operation and is not counted as tensors.
+   */
+  reserveScratch(shared: number, perThread: number): void {
+    if (shared > this.#sharedBytes) {
+      if (this.#sharedBytes > 0) this.heap.free(this.heap.u32[SHARED_SCRATCH]);
+      this.#sharedBytes = 0;
+      this.heap.u32[SHARED_SCRATCH] = this.heap.allocate(shared, 'any', 'shared scratch');
+      this.#sharedBytes = shared;
+    }
+    if (perThread > this.#threadBytes) {
+      // Whole pages, so that two threads share neither cache lines nor pages.
+      const bytes = Math.ceil(perThread / 4096) * 4096;
+      if (this.#threadBytes > 0) this.heap.free(this.heap.u32[THREAD_SCRATCH]);
+      this.#threadBytes = 0;
+      const all = bytes * this.threads;
+      this.heap.u32[THREAD_SCRATCH] = this.heap.allocate(all, 'any', 'scratch of the threads');
+      this.heap.u32[THREAD_SCRATCH_BYTES] = bytes;
+      this.#threadBytes = bytes;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.pool?.stop();
+  }
+}

@@ -1,0 +1,73 @@
+import type { LinearWeight, Tensor } from '@qlorajs/compute';
+import type { Engine } from '../engine/engine.js';
+import { at } from './context.js';
+import { withWeight } from './weight.js';
+
+/** out `[m, n]` = alpha op(a) op(b) + beta out (+ bias). */
+export interface Gemm {
+  readonly op: string;
+  readonly a: Tensor;
+  readonly b: LinearWeight;
+  readonly out: Tensor;
+  readonly bias: Tensor | null;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** a is stored `[k, m]`. */
+  readonly transposeA: boolean;
+  /** b is stored `[n, k]`. */
+  readonly transposeB: boolean;
+  readonly alpha: number;
+  readonly beta: number;
+}
+
+/** Kept in step with assembly/gemm.ts. */
+const DEPTH = 320;
+const SUMS_BYTES = 256;
+/** Columns of b that a chunk packs: at most, and at least when there are threads to feed. */
+const MOST_COLUMNS = 128;
+const LEAST_COLUMNS = 32;
+/** Rows of a chunk, at least: below, packing b again for every chunk costs more than it gives. */
+const LEAST_ROWS = 96;
+/** Bytes of packed a; a larger one is taken in several goes over the rows. */
+const PACKED_BYTES = 16 * 2 ** 20;
+
+const up = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
+
+/** How the output is cut. Sums do not depend on it, so it may depend on the number of threads. */
+function cut(engine: Engine, m: number, n: number): { rows: number; columns: number } {
+  const enough = engine.threads === 1 ? 1 : 4 * engine.threads;
+  let columns = MOST_COLUMNS;
+  while (columns > LEAST_COLUMNS && Math.ceil(n / columns) < enough) columns /= 2;
+  const parts = Math.ceil(enough / Math.ceil(n / columns));
+  const rows = up(Math.max(Math.min(m, LEAST_ROWS), Math.ceil(m / parts)), engine.tileRows);
+  return { rows, columns };
+}
+
+export function gemm(engine: Engine, args: Gemm): void {
+  const { m, k } = args;
+  const fitting = Math.floor(PACKED_BYTES / (4 * Math.max(1, k)) / 12) * 12;
+  const most = Math.max(96, fitting);
+  for (let row = 0; row < m; row += most) multiplyRows(engine, args, row, Math.min(most, m - row));
+}
+
+function multiplyRows(engine: Engine, args: Gemm, row: number, rows: number): void {
+  const { m, n, k, transposeA, transposeB, bias } = args;
+  const panels = Math.ceil(rows / engine.tileRows);
+  const chunk = cut(engine, rows, n);
+  const packed = 4 * DEPTH * chunk.columns;
+  const widened = 4 * Math.max(8 * DEPTH, chunk.columns);
+  engine.reserveScratch(4 * panels * engine.tileRows * k, SUMS_BYTES + packed + widened);
+  const step = transposeA ? m : k;
+  const a = at(engine, args.a) + 4 * row * (transposeA ? 1 : step);
+  const left = [a, rows, k, transposeA ? 1 : 0, step];
+  engine.run('packA', { chunks: panels, integers: left, work: rows * k });
+  const out = at(engine, args.out) + 4 * row * n;
+  const right = [n, out, at(engine, bias), transposeB ? 1 : 0, chunk.rows, chunk.columns];
+  const scales = [args.alpha, args.beta];
+  engine.run('gemm', {
+    chunks: Math.ceil(rows / chunk.rows) * Math.ceil(n / chunk.columns),
+    ...withWeight(engine, args.op, args.b, [...left, ...right], scales),
+    work: rows * n * k,
+  });
+}

@@ -1,0 +1,37 @@
+import type { Ops } from '@qlorajs/compute';
+import type { Engine } from '../engine/engine.js';
+import { attention, attentionBackward } from './attention.js';
+import { crossEntropy } from './cross-entropy.js';
+import { axpby, dropout, fill, gelu, geluBackward } from './elementwise.js';
+import { layerNorm, layerNormBackward } from './layer-norm.js';
+import { dequantizeNf4, linear, linearBackward, matmul } from './linear.js';
+import { adamw, clipScale, sumSquares } from './optimizer.js';
+import { rotary } from './rotary.js';
+import { gatherRows, scatterAddRows, scatterRows } from './rows.js';
+
+/** Every operation, on `engine`. */
+export function createOps(engine: Engine): Ops {
+  return {
+    gatherRows: (args) => gatherRows(engine, args),
+    scatterRows: (args) => scatterRows(engine, args),
+    scatterAddRows: (args) => scatterAddRows(engine, args),
+    layerNorm: (args) => layerNorm(engine, args),
+    layerNormBackward: (args) => layerNormBackward(engine, args),
+    linear: (args) => linear(engine, args),
+    linearBackward: (args) => linearBackward(engine, args),
+    matmul: (args) => matmul(engine, args),
+    rotary: (args) => rotary(engine, args),
+    attention: (args) => attention(engine, args),
+    attentionBackward: (args) => attentionBackward(engine, args),
+    gelu: (args) => gelu(engine, args),
+    geluBackward: (args) => geluBackward(engine, args),
+    crossEntropy: (args) => crossEntropy(engine, args),
+    dropout: (args) => dropout(engine, args),
+    axpby: (args) => axpby(engine, args),
+    fill: (args) => fill(engine, args),
+    sumSquares: (args) => sumSquares(engine, args),
+    clipScale: (args) => clipScale(engine, args),
+    adamw: (args) => adamw(engine, args),
+    dequantizeNf4: (args) => dequantizeNf4(engine, args),
+  };
+}
