@@ -63,25 +63,30 @@ def render(source, messages, add_generation_prompt):
     return {"text": text, "spans": [[utf16(text, a), utf16(text, b)] for a, b in spans[0] if b > a]}
 
 
-cases = []
-for file in sorted((FIXTURES / "templates").glob("*.jinja")):
-    source = file.read_bytes().decode()
-    for name, messages in CHATS.items():
-        for prompt in (False, True):
-            cases.append(
-                {
-                    "template": file.name,
-                    "chat": name,
-                    "messages": messages,
-                    "addGenerationPrompt": prompt,
-                    **render(source, messages, prompt),
-                }
-            )
+def main():
+    cases = []
+    for file in sorted((FIXTURES / "templates").glob("*.jinja")):
+        source = file.read_bytes().decode()
+        for name, messages in CHATS.items():
+            for prompt in (False, True):
+                cases.append(
+                    {
+                        "template": file.name,
+                        "chat": name,
+                        "messages": messages,
+                        "addGenerationPrompt": prompt,
+                        **render(source, messages, prompt),
+                    }
+                )
 
-result = {
-    "source": f"transformers {transformers.__version__}, jinja2 {jinja2.__version__}",
-    "variables": {"bos_token": "<s>", "eos_token": "</s>"},
-    "cases": cases,
-}
-(FIXTURES / "rendered.json").write_text(json.dumps(result, ensure_ascii=True, indent=1) + "\n")
-print(len(cases), "cases,", sum("raised" in case for case in cases), "of them raise")
+    result = {
+        "source": f"transformers {transformers.__version__}, jinja2 {jinja2.__version__}",
+        "variables": {"bos_token": "<s>", "eos_token": "</s>"},
+        "cases": cases,
+    }
+    (FIXTURES / "rendered.json").write_text(json.dumps(result, ensure_ascii=True, indent=1) + "\n")
+    print(len(cases), "cases,", sum("raised" in case for case in cases), "of them raise")
+
+
+if __name__ == "__main__":
+    main()
