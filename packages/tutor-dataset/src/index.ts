@@ -1,0 +1,8 @@
+export {
+  ANSWER_HEADINGS,
+  type AnswerHeading,
+  hasTutorFormat,
+  headingsOf,
+} from './answer-format.js';
+export { quickstartQuestions } from './quickstart-questions.js';
+export { type ChatDataset, type TutorRow, tutorDataset } from './tutor-dataset.js';

@@ -1,0 +1,54 @@
+// Reads data/src/*.txt: one file a topic, one chat after each `=== level | skill, skill` line, its
+// turns after `<|user|>` and `<|assistant|>` lines, and after `<|check|>` the Python that proves
+// what its prose claims (never part of the dataset).
+import { readdirSync, readFileSync } from 'node:fs';
+
+const folder = new URL('../data/src/', import.meta.url);
+
+export const systemPrompt = 'Eres un tutor de algoritmos. Explica en español, paso a paso.';
+
+function parseChat(topic, number, text) {
+  const id = `${topic}-${String(number).padStart(2, '0')}`;
+  const [head, ...parts] = text.split(/^<\|(user|assistant|check)\|>\n/m);
+  const [level, skills] = head.split('|').map((each) => each.trim());
+  if (!skills || parts.length < 4) {
+    throw new Error(
+      `${topic}.txt, chat ${number}: needs "=== level | skills" and the turns <|user|>, <|assistant|>`,
+    );
+  }
+  const messages = [{ role: 'system', content: systemPrompt }];
+  let check = '';
+  for (let i = 0; i < parts.length; i += 2) {
+    const content = parts[i + 1].trim();
+    if (parts[i] === 'check') check = content;
+    else messages.push({ role: parts[i], content });
+  }
+  const named = skills.split(',').map((skill) => skill.trim());
+  // What the text itself shows is not left to whoever writes the header.
+  if (messages.some(({ content }) => content.includes('```python'))) named.push('programar');
+  if (messages.length > 3) named.push('seguimiento');
+  const row = { id, topic, level, language: 'es', skills: [...new Set(named)], messages };
+  return { row, number, check };
+}
+
+/** Every chat as `{ row, number, check }`, `number` counting from 1 inside its topic. */
+export function readChats() {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.txt'))
+    .sort()
+    .flatMap((name) =>
+      readFileSync(new URL(name, folder), 'utf8')
+        .split(/^=== /m)
+        .slice(1)
+        .map((text, index) => parseChat(name.replace(/\.txt$/, ''), index + 1, text)),
+    );
+}
+
+/**
+ * The 5th of every ten chats of a topic validates and the 10th tests, so a row never changes split
+ * as long as chats are appended to the end of their file.
+ */
+export function splitOf(number) {
+  if (number % 10 === 5) return 'validation';
+  return number % 10 === 0 ? 'test' : 'train';
+}

@@ -1,0 +1,242 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { phiNano } from '@qlorajs/phi-nano';
+import { describe, expect, test } from 'vitest';
+import {
+  hasTutorFormat,
+  headingsOf,
+  quickstartQuestions,
+  type TutorRow,
+  tutorDataset,
+} from './index.js';
+
+const splits = { train: 0, validation: 0, test: 0 };
+const read = (split: keyof typeof splits): TutorRow[] =>
+  readFileSync(tutorDataset[split], 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const names = Object.keys(splits) as (keyof typeof splits)[];
+const rows = names.flatMap((split) => read(split).map((row) => ({ split, ...row })));
+const answersOf = (row: TutorRow) =>
+  row.messages.filter(({ role }) => role === 'assistant').map(({ content }) => content);
+const questionsOf = (row: TutorRow) =>
+  row.messages.filter(({ role }) => role === 'user').map(({ content }) => content);
+const script = (name: string) => fileURLToPath(new URL(`../scripts/${name}`, import.meta.url));
+
+const words = (text: string) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+/** The text's runs of `size` words. */
+function shingles(text: string, size: number): Set<string> {
+  const all = words(text);
+  return new Set(all.slice(size - 1).map((_, at) => all.slice(at, at + size).join(' ')));
+}
+/** Shared over all: 1 for the same shingles, 0 for none in common. */
+function jaccard(a: Set<string>, b: Set<string>): number {
+  let shared = 0;
+  for (const each of a) if (b.has(each)) shared += 1;
+  return shared / (a.size + b.size - shared || 1);
+}
+
+const SKILLS = [
+  ...['definir', 'explicar', 'comparar', 'elegir', 'trazar', 'analizar', 'corregir'],
+  ...['programar', 'seguimiento', 'declinar', 'guiar', 'aclarar'],
+];
+
+describe('the files', () => {
+  test('are what data/src gives', () => {
+    execFileSync(process.execPath, [script('build.mjs'), '--check'], { stdio: 'pipe' });
+  });
+
+  test('hold 80 % to train, 10 % to validate, 10 % to test, of every topic', () => {
+    const topics = readdirSync(new URL('../data/src/', import.meta.url))
+      .map((name) => name.replace(/\.txt$/, ''))
+      .sort();
+    expect([...new Set(rows.map(({ topic }) => topic))].sort()).toEqual(topics);
+    for (const topic of topics) {
+      const share = (split: string) =>
+        rows.filter((row) => row.topic === topic && row.split === split).length;
+      const count = rows.filter((row) => row.topic === topic).length;
+      expect(count).toBeGreaterThanOrEqual(10);
+      expect(share('validation')).toBe(Math.floor((count + 5) / 10));
+      expect(share('test')).toBe(Math.floor(count / 10));
+    }
+  });
+});
+
+describe('each row', () => {
+  test('has an id of its own, and known topic, level, language and skills', () => {
+    expect(new Set(rows.map(({ id }) => id)).size).toBe(rows.length);
+    for (const row of rows) {
+      expect(row.id).toMatch(new RegExp(`^${row.topic}-\\d\\d+$`));
+      expect(['basico', 'intermedio', 'avanzado']).toContain(row.level);
+      expect(row.language).toBe('es');
+      expect(SKILLS).toEqual(expect.arrayContaining([...row.skills]));
+      expect(row.skills.length).toBeGreaterThan(0);
+    }
+  });
+
+  test('begins with the system prompt, alternates user and assistant, and ends answered', () => {
+    for (const { messages } of rows) {
+      expect(messages[0]).toEqual({ role: 'system', content: tutorDataset.systemPrompt });
+      const turns = messages.slice(1);
+      expect(turns.length === 2 || turns.length === 4).toBe(true);
+      turns.forEach(({ role, content }, index) => {
+        expect(role).toBe(index % 2 === 0 ? 'user' : 'assistant');
+        expect(content).toBe(content.trim());
+        expect(content.length).toBeGreaterThan(0);
+        expect(content).not.toMatch(/<\||\r|\t|\u00a0| $/m);
+      });
+    }
+  });
+
+  test('is in Spanish: accents and function words, none of English outside its code', () => {
+    for (const row of rows) {
+      const prose = [...questionsOf(row), ...answersOf(row)]
+        .join('\n')
+        .replace(/```[\s\S]*?```|`[^`]*`/g, ' ');
+      const found = words(prose);
+      const spanish = found.filter((word) =>
+        /^(el|la|los|las|un|una|de|del|en|y|o|que|si|con|por|para|es|se|su|no|al|lo)$/.test(word),
+      );
+      expect(spanish.length / found.length, `${row.id}: ${prose}`).toBeGreaterThan(0.15);
+      expect(prose, row.id).not.toMatch(/\b(the|and|is|are|with|you|this|which)\b/i);
+      for (const answer of answersOf(row)) {
+        // Every question and exclamation that closes also opens; after a lone letter, ! is a factorial.
+        expect(answer.split('¿').length, answer).toBe(answer.split('?').length);
+        expect(answer.split('¡').length, answer).toBe(answer.split(/(?<!\b[a-z])!(?!=)/).length);
+      }
+    }
+  });
+});
+
+describe('the answers', () => {
+  test('keep the house format', () => {
+    for (const row of rows) {
+      for (const answer of answersOf(row)) expect(hasTutorFormat(answer), answer).toBe(true);
+    }
+  });
+
+  test('open no paragraph with a mark of their own', () => {
+    for (const row of rows) {
+      for (const line of answersOf(row).join('\n').split('\n')) {
+        if (/^\p{Extended_Pictographic}/u.test(line) && !line.startsWith('👉 ')) {
+          expect(headingsOf(line), `${row.id}: ${line}`).toHaveLength(1);
+        }
+      }
+    }
+  });
+
+  test('explain with an analogy, steps or a comparison, and the complexity', () => {
+    for (const row of rows.filter(({ topic }) => topic !== 'limites')) {
+      const headings = headingsOf(answersOf(row)[0]!);
+      expect(headings, row.id).toEqual(expect.arrayContaining(['🔎 Analogía:', '⏱️ Complejidad:']));
+      expect(
+        headings.filter((each) => each === '🪜 Pasos:' || each === '⚖️ Comparación:'),
+        row.id,
+      ).toHaveLength(1);
+      expect(answersOf(row)[0], row.id).toMatch(/^⏱️ Complejidad: .*[OΩΘ]\(/m);
+    }
+  });
+
+  test('number their steps from 1, one a line', () => {
+    for (const row of rows) {
+      for (const answer of answersOf(row)) {
+        const steps =
+          /🪜 Pasos:\n((?:\d+\. .+\n?)+)/.exec(answer)?.[1]?.trimEnd().split('\n') ?? [];
+        expect(answer.includes('🪜 Pasos:')).toBe(steps.length > 0);
+        steps.forEach((step, index) => {
+          expect(step).toMatch(new RegExp(`^${index + 1}\\. .+[^ ]$`));
+        });
+      }
+    }
+  });
+
+  test.skipIf(spawnSync('python3', ['--version']).status !== 0)(
+    'have Python that prints what it says, and traces that hold (needs python3)',
+    () => {
+      const said = execFileSync(process.execPath, [script('check.mjs')], { encoding: 'utf8' });
+      expect(said).toMatch(/^\d+ blocks and \d+ checks ran, 0 faults/);
+    },
+  );
+});
+
+describe('the whole', () => {
+  test('repeats no chat, not even nearly', () => {
+    const texts = rows.map((row) => ({
+      id: row.id,
+      whole: shingles([...questionsOf(row), ...answersOf(row)].join(' '), 3),
+      question: shingles(questionsOf(row).join(' '), 1),
+    }));
+    for (const [at, a] of texts.entries()) {
+      for (const b of texts.slice(at + 1)) {
+        expect(jaccard(a.whole, b.whole), `${a.id} and ${b.id}`).toBeLessThan(0.4);
+        expect(jaccard(a.question, b.question), `${a.id} and ${b.id}`).toBeLessThan(0.8);
+      }
+    }
+  });
+
+  test.each(names)('has chats of one turn and of two in %s', (split) => {
+    const turns = read(split).map(({ messages }) => messages.length);
+    expect(new Set(turns)).toEqual(new Set([3, 5]));
+  });
+
+  test('has about one chat in five of two turns and one in ten that declines or asks back', () => {
+    const share = (wanted: (row: TutorRow) => boolean) => rows.filter(wanted).length / rows.length;
+    expect(share(({ messages }) => messages.length === 5)).toBeGreaterThan(0.15);
+    expect(share(({ messages }) => messages.length === 5)).toBeLessThan(0.25);
+    expect(share(({ topic }) => topic === 'limites')).toBeGreaterThan(0.08);
+    expect(share(({ topic }) => topic === 'limites')).toBeLessThan(0.15);
+  });
+
+  test('takes 320 tokens of phi-nano a chat at most, and 160 to 230 on average', () => {
+    const json = (file: string) => JSON.parse(readFileSync(new URL(file, phiNano.folder), 'utf8'));
+    const tokenizerJson = json('tokenizer.json');
+    const special = { special: true, lstrip: false, rstrip: false, normalized: false };
+    ['<|system|>', '<|user|>', '<|assistant|>', '<|end|>'].forEach((content, index) => {
+      tokenizerJson.added_tokens.push({
+        ...special,
+        id: 8192 + index,
+        content,
+        single_word: false,
+      });
+    });
+    const tokenizer = new Tokenizer(tokenizerJson, json('tokenizer_config.json'));
+    const counts = rows.map(({ messages }) => {
+      const chat = messages.map(({ role, content }) => `<|${role}|>\n${content}<|end|>\n`).join('');
+      return tokenizer.encode(chat, { add_special_tokens: false }).ids.length;
+    });
+    const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
+    expect(Math.max(...counts)).toBeLessThanOrEqual(320);
+    expect(mean).toBeGreaterThan(160);
+    expect(mean).toBeLessThan(230);
+  });
+});
+
+test('the quickstart questions are in no split, and their topics are in training', () => {
+  expect(quickstartQuestions).toHaveLength(3);
+  for (const question of quickstartQuestions) {
+    for (const row of rows) {
+      for (const asked of questionsOf(row)) {
+        expect(jaccard(shingles(asked, 1), shingles(question, 1)), asked).toBeLessThan(0.7);
+      }
+    }
+  }
+  const training = read('train').map((row) => answersOf(row)[0]!);
+  for (const title of ['**Pila**', '**Búsqueda binaria**', '**BFS: recorrido en anchura**']) {
+    expect(training.filter((answer) => answer.includes(title))).toHaveLength(1);
+  }
+});
+
+test('the format check tells an answer from text that lacks a part or mixes the order', () => {
+  const answer = '📌 **Pila**\n\nUna.\n\n🔎 Analogía: dos.\n\n💡 Consejo: tres.';
+  expect(hasTutorFormat(answer)).toBe(true);
+  expect(hasTutorFormat(answer.replace('💡 Consejo', 'Consejo'))).toBe(false);
+  expect(hasTutorFormat(answer.replace('📌 ', ''))).toBe(false);
+  expect(hasTutorFormat(`${answer}\n\n🔎 Analogía: otra.`)).toBe(false);
+  expect(hasTutorFormat(`${answer}\n\nY algo más.`)).toBe(false);
+  expect(
+    hasTutorFormat(`📌 **A**\n\n🪜 Pasos:\n1. x\n\n${answer.slice(answer.indexOf('🔎'))}`),
+  ).toBe(false);
+});
