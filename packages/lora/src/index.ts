@@ -12,6 +12,7 @@ export {
   PHI_TARGET_MODULES,
   type TrainableTokenIndices,
 } from './config.js';
+export { dropsHeadBias } from './head-bias.js';
 export {
   type LoraBackwardArgs,
   type LoraDropout,

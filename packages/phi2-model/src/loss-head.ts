@@ -92,7 +92,13 @@ export async function lossHead(
     const chunk = (tensor: Tensor) => backend.view(tensor, start * width, [rows, width]);
     const logits = workspace.get('head.logits', [rows, config.vocabSize]);
     const x = chunk(normed);
-    ops.linear({ x, ...weights.head, out: logits, accumulate: false });
+    ops.linear({
+      x,
+      weight: weights.head.weight,
+      bias: pass.headBias,
+      out: logits,
+      accumulate: false,
+    });
     ops.crossEntropy({
       logits,
       labels: backend.view(targets, start, [rows]),

@@ -1,5 +1,5 @@
 import { type Backend, byteLengthOf, type Tensor, weightTensors } from '@qlorajs/compute';
-import type { LoraAdapter, TargetShape } from '@qlorajs/lora';
+import { dropsHeadBias, type LoraAdapter, type TargetShape } from '@qlorajs/lora';
 import type { TensorSource } from '@qlorajs/safetensors';
 import {
   checkBatch,
@@ -117,6 +117,8 @@ export class PhiModel {
       weights: this.weights,
       rotary: this.rotary,
       adapter: this.#adapter,
+      headBias:
+        this.#adapter && dropsHeadBias(this.#adapter.config) ? null : this.weights.head.bias,
       workspace,
       batch,
       length,
@@ -174,7 +176,8 @@ export class PhiModel {
     const epsilon = config.layerNormEpsilon;
     backend.ops.layerNorm({ x, ...this.weights.finalNorm, epsilon, out, mean, rstd });
     const logits = workspace.get('logits.out', [rows.length, config.vocabSize]);
-    pass.backend.ops.linear({ x: out, ...this.weights.head, out: logits, accumulate: false });
+    const { weight } = this.weights.head;
+    backend.ops.linear({ x: out, weight, bias: pass.headBias, out: logits, accumulate: false });
     return logits;
   }
 

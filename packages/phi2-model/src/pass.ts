@@ -20,6 +20,8 @@ export interface Pass {
   readonly weights: PhiWeights;
   readonly rotary: RotaryTable;
   readonly adapter: LoraAdapter | null;
+  /** f32 `[V]`; null where PEFT computes the adapter's head without it. */
+  readonly headBias: Tensor | null;
   readonly workspace: Workspace;
   /** B */
   readonly batch: number;
