@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Backend } from '@qlorajs/compute';
@@ -11,6 +11,7 @@ import {
   openSafetensors,
   type SafetensorsFile,
 } from '@qlorajs/safetensors';
+import { expect } from 'vitest';
 import {
   type LabelledBatch,
   type LoadOptions,
@@ -88,7 +89,10 @@ export function batchOf(expected: {
   };
 }
 
-/** The largest absolute difference, and that divided by the largest |expected|. */
+/**
+ * The largest absolute difference, and that divided by the largest |expected|. With QLORAJS_REPORT set
+ * to a file, every figure is appended there: docs/exactness.md is made from it.
+ */
 export function difference(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
@@ -102,5 +106,12 @@ export function difference(
     if (!(off <= absolute)) absolute = off; // NaN stays and fails every bound
     largest = Math.max(largest, Math.abs(expected[i]));
   }
-  return { absolute, relative: absolute / largest };
+  const relative = absolute / largest;
+  const report = process.env.QLORAJS_REPORT;
+  if (report) {
+    const test = expect.getState().currentTestName;
+    const values = expected.length;
+    appendFileSync(report, `${JSON.stringify({ test, values, absolute, relative })}\n`);
+  }
+  return { absolute, relative };
 }
