@@ -1,0 +1,44 @@
+import { CommanderError } from 'commander';
+import { createProgram } from './program.js';
+import { describeFailure, EXIT } from './report/failure.js';
+import { ask } from './verbs/ask.js';
+import { chat } from './verbs/chat.js';
+import { dataCheck } from './verbs/data-check.js';
+import { doctor } from './verbs/doctor.js';
+import { logits } from './verbs/logits.js';
+import { quantize } from './verbs/quantize.js';
+import { quickstart } from './verbs/quickstart.js';
+import { tokenize } from './verbs/tokenize.js';
+import { train } from './verbs/train.js';
+import { VERSION } from './version.js';
+
+const verbs = [train, ask, chat, dataCheck, tokenize, logits, quantize, doctor, quickstart];
+
+/** Runs one command line and returns its exit code. */
+async function run(argv: readonly string[]): Promise<number> {
+  const json = argv.includes('--json');
+  let exitCode: number = EXIT.done;
+  const program = createProgram(verbs, VERSION, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.done; // --help, --version
+      if (json) writeJson({ error: { code: 'USAGE', message: error.message } });
+      return EXIT.wrongInput;
+    }
+    const failure = describeFailure(error, argv.includes('--verbose'));
+    process.stderr.write(failure.text);
+    if (json) writeJson(failure.document);
+    return failure.exitCode;
+  }
+}
+
+function writeJson(document: unknown): void {
+  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+process.exitCode = await run(process.argv.slice(2));

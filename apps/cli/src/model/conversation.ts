@@ -1,0 +1,107 @@
+import type { ChatMessage } from '@qlorajs/chat-template';
+import { QLoraError } from '@qlorajs/errors';
+import { Decoder } from '@qlorajs/phi2-model';
+import type { GenerationSettings } from '../options/generation-options.js';
+import { nearest } from '../options/nearest.js';
+import { type Answer, type AnswerContext, answer, tokensOf } from './answer.js';
+import type { Session, Voice } from './session.js';
+
+/** An answer, and how many old turns had to go to make room for it. */
+export interface Turn extends Answer {
+  readonly forgotten: number;
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  const end = Math.min(a.length, b.length);
+  let i = 0;
+  while (i < end && a[i] === b[i]) i++;
+  return i;
+}
+
+/**
+ * A chat with memory. Keys and values of what was read stay, so that a turn reads only what is new;
+ * another voice starts from an empty cache, because it sees the same words differently.
+ */
+export class Conversation {
+  readonly #session: Session;
+  readonly #system: ChatMessage[];
+  readonly #decoder: Decoder;
+  /** What the decoder holds. */
+  #held: number[] = [];
+  #messages: ChatMessage[] = [];
+  #voice: Voice;
+
+  constructor(session: Session, system: string | undefined) {
+    this.#session = session;
+    this.#system = system === undefined ? [] : [{ role: 'system', content: system }];
+    this.#decoder = new Decoder(session.model);
+    this.#voice = session.voices[0];
+  }
+
+  get voice(): Voice {
+    return this.#voice;
+  }
+
+  /** Forgets everything but the system message. */
+  reset(): void {
+    this.#messages = [];
+  }
+
+  /** Another voice goes on with the same conversation. @throws QLoraError `CHAT_VOICE` */
+  use(name: string): void {
+    const { voices, model } = this.#session;
+    const voice = voices.find((each) => each.name === name);
+    if (voice === undefined) {
+      const names = voices.map((each) => each.name);
+      throw new QLoraError(
+        'CHAT_VOICE',
+        `no adapter is called "${name}"; the nearest is "${nearest(name, names)}" of ${names.join(', ')}`,
+      );
+    }
+    model.attach(voice.adapter);
+    this.#voice = voice;
+    this.#held = [];
+  }
+
+  /** Drops the oldest exchanges until the prompt leaves room for an answer. */
+  #fit(settings: GenerationSettings): { ids: number[]; forgotten: number } {
+    const { capacity } = this.#decoder;
+    const room = capacity - Math.min(settings.maxNewTokens, Math.floor(capacity / 4));
+    const tokens = () => tokensOf(this.#voice, [...this.#system, ...this.#messages]);
+    let ids = tokens();
+    let forgotten = 0;
+    while (ids.length > room && this.#messages.length > 2) {
+      this.#messages.splice(0, 2);
+      forgotten++;
+      ids = tokens();
+    }
+    return { ids, forgotten };
+  }
+
+  /** One turn. When it fails the user's message is taken back. */
+  async say(text: string, settings: GenerationSettings, context: AnswerContext): Promise<Turn> {
+    this.#messages.push({ role: 'user', content: text });
+    try {
+      const { ids, forgotten } = this.#fit(settings);
+      const kept = Math.min(commonPrefix(this.#held, ids), ids.length - 1);
+      this.#decoder.truncate(kept);
+      this.#held = ids.slice(0, kept);
+      const said: number[] = [];
+      const result = await answer(this.#session.model, this.#voice, ids.slice(kept), settings, {
+        ...context,
+        decoder: this.#decoder,
+        onToken: (id) => said.push(id),
+      });
+      this.#held = [...ids, ...said].slice(0, this.#decoder.length);
+      this.#messages.push({ role: 'assistant', content: result.answer });
+      return { ...result, prompt_tokens: ids.length, forgotten };
+    } catch (error) {
+      this.#messages.pop();
+      throw error;
+    }
+  }
+
+  dispose(): void {
+    this.#decoder.dispose();
+  }
+}

@@ -1,0 +1,53 @@
+import type { Backend } from '@qlorajs/compute';
+import { loadPhi, type PhiModel } from '@qlorajs/phi2-model';
+import { openCheckpoint, type TensorSource } from '@qlorajs/safetensors';
+import type { BaseFolder } from '../io/base-folder.js';
+import { formatBytes } from '../report/format.js';
+import type { Progress } from '../report/progress.js';
+import type { Ui } from '../report/ui.js';
+
+/** How the base is held. */
+export interface HoldOptions {
+  readonly loadIn4bit: boolean;
+  readonly bnb4bitUseDoubleQuant: boolean;
+}
+
+/** Opens the base's weights: headers are checked, nothing is loaded. */
+export function openWeights(base: BaseFolder): Promise<TensorSource> {
+  return openCheckpoint(base.source);
+}
+
+/** What loading needs. */
+export interface LoadModelArgs {
+  readonly backend: Backend;
+  readonly base: BaseFolder;
+  readonly weights: TensorSource;
+  readonly hold: HoldOptions;
+  readonly ui: Ui;
+  readonly progress: Progress;
+  readonly signal?: AbortSignal;
+}
+
+/** Puts the base on the backend, a tensor at a time. */
+export async function loadModel(args: LoadModelArgs): Promise<PhiModel> {
+  const { backend, base, weights, hold, ui, progress, signal } = args;
+  const started = performance.now();
+  try {
+    const model = await loadPhi(backend, base.config, weights, {
+      quantize: hold.loadIn4bit ? { doubleQuant: hold.bnb4bitUseDoubleQuant } : null,
+      onTensor: (done, total) => progress.show(`loading ${base.name}`, done / total),
+      signal,
+    });
+    const { peakHostBytes, quantized } = model.report;
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    ui.info(
+      `base ${base.name}: ${base.config.layers} layers, ${formatBytes(model.weightBytes)} on ${backend.name}, ${quantized} linear layers in NF4 (${seconds} s)`,
+    );
+    ui.detail(
+      `  NF4 weights ${formatBytes(model.quantizedBytes)}; peak of extra host memory while loading ${formatBytes(peakHostBytes)}; resident ${formatBytes(process.memoryUsage.rss())}`,
+    );
+    return model;
+  } finally {
+    progress.clear();
+  }
+}

@@ -1,0 +1,132 @@
+import { copyFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkTensors, phiModules, phiTensors } from '@qlorajs/phi2-model';
+import { quantizeNf4, toBitsandbytes, toQuantizationConfig } from '@qlorajs/quant-nf4';
+import {
+  planShards,
+  safetensorsChunks,
+  type TensorInfo,
+  type TensorSource,
+} from '@qlorajs/safetensors';
+import type { BaseFolder } from '../io/base-folder.js';
+import { kindOf, readText } from '../io/read.js';
+import { type Place, ScratchFile } from '../io/scratch-file.js';
+
+/** Files that go along with the weights as they are. */
+const COMPANIONS = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+];
+
+const FLOAT_NAMES: Readonly<Record<string, 'float16' | 'bfloat16' | 'float32'>> = {
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
+
+/** Where each entry's bytes come from: the base, or the scratch file. */
+interface PlannedEntry extends TensorInfo {
+  readonly place: Place | null;
+}
+
+/** Quantizes one linear layer's weight; its entries lie in the scratch file afterwards. */
+async function quantizeWeight(
+  name: string,
+  weights: TensorSource,
+  scratch: ScratchFile,
+  doubleQuant: boolean,
+): Promise<PlannedEntry[]> {
+  const { dtype, shape } = weights.tensors.get(name)!;
+  const values = await weights.readFloat32(name);
+  const tensor = quantizeNf4(values, {
+    shape,
+    name,
+    dtype: FLOAT_NAMES[dtype] ?? 'float32',
+    doubleQuant,
+  });
+  const entries: PlannedEntry[] = [];
+  for (const [key, entry] of Object.entries(toBitsandbytes(name, tensor)))
+    entries.push({ ...entry, name: key, place: await scratch.append(entry.data) });
+  return entries;
+}
+
+/** What quantizing did. */
+export interface QuantizeReport {
+  readonly files: readonly string[];
+  /** Bytes of tensor data. */
+  readonly bytes: number;
+  readonly quantized: number;
+}
+
+/**
+ * Writes a bitsandbytes 4-bit checkpoint into an empty folder: every linear layer of the blocks in
+ * NF4, all else as it is, sharded at 5 GB. One tensor is in memory at a time: quantized ones wait in
+ * a scratch file, because a safetensors file begins with the sizes of everything.
+ * @param onTensor told the share done
+ */
+export async function quantizeCheckpoint(
+  base: BaseFolder,
+  weights: TensorSource,
+  folder: string,
+  options: { readonly doubleQuant: boolean; readonly onTensor: (share: number) => void },
+): Promise<QuantizeReport> {
+  checkTensors(base.config, weights.tensors, base.name);
+  const linears = new Set(phiModules(base.config).map(({ name }) => `${name}.weight`));
+  const names = [...phiTensors(base.config).keys()];
+  const scratch = await ScratchFile.create(join(folder, 'scratch'));
+  try {
+    const entries = new Map<string, PlannedEntry>();
+    for (const [i, name] of names.entries()) {
+      const planned: PlannedEntry[] = linears.has(name)
+        ? await quantizeWeight(name, weights, scratch, options.doubleQuant)
+        : [{ ...weights.tensors.get(name)!, name, place: null }];
+      for (const entry of planned) entries.set(entry.name, entry);
+      options.onTensor((i + 1) / names.length);
+    }
+    const infos = [...entries.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape }));
+    const plan = planShards(infos);
+    const bytesOf = (name: string) => {
+      const { place } = entries.get(name)!;
+      return place === null ? weights.readBytes(name) : scratch.read(place);
+    };
+    for (const { file, tensors } of plan.shards)
+      await writeFile(join(folder, file), safetensorsChunks(tensors, bytesOf, { format: 'pt' }), {
+        flush: true,
+      });
+    if (plan.index) await writeFile(join(folder, plan.index.file), plan.index.text);
+    const companions = await copyCompanions(base, folder, options.doubleQuant);
+    return {
+      files: [...plan.shards.map(({ file }) => file), ...companions],
+      bytes: plan.totalSize,
+      quantized: linears.size,
+    };
+  } finally {
+    await scratch.remove();
+  }
+}
+
+/** config.json with its `quantization_config`, tokenizer and generation files. */
+async function copyCompanions(
+  base: BaseFolder,
+  folder: string,
+  doubleQuant: boolean,
+): Promise<string[]> {
+  // As text: JSON.stringify would turn the 0.0 of a float into 0, which transformers refuses.
+  const source = (await readText(join(base.path, 'config.json'))).trimEnd();
+  const quantization = JSON.stringify(toQuantizationConfig({ doubleQuant }), null, 2);
+  const entry = `"quantization_config": ${quantization}`.replaceAll('\n', '\n  ');
+  const config = `${source.slice(0, source.lastIndexOf('}')).trimEnd()},\n  ${entry}\n}\n`;
+  await writeFile(join(folder, 'config.json'), config);
+  const copied: string[] = [];
+  for (const file of COMPANIONS) {
+    if ((await kindOf(join(base.path, file))) !== 'file') continue;
+    await copyFile(join(base.path, file), join(folder, file));
+    copied.push(file);
+  }
+  return ['config.json', ...copied];
+}

@@ -1,0 +1,135 @@
+import { basename, resolve } from 'node:path';
+import type { Backend } from '@qlorajs/compute';
+import { QLoraError } from '@qlorajs/errors';
+import {
+  type LoraAdapter,
+  loadAdapter,
+  type PeftAdapterFiles,
+  readPeftAdapter,
+} from '@qlorajs/lora';
+import type { PhiModel } from '@qlorajs/phi2-model';
+import type { Tokenizer } from '@qlorajs/tokenizer';
+import { type BackendName, openBackend } from '../io/backend.js';
+import { type BaseFolder, openBase } from '../io/base-folder.js';
+import { folderSource } from '../io/file-source.js';
+import { createProgress } from '../report/progress.js';
+import type { Ui } from '../report/ui.js';
+import { type ChatFormat, ownFormat } from './chat-format.js';
+import { embeddingShape } from './embedding-shape.js';
+import { type HoldOptions, loadModel, openWeights } from './load-model.js';
+import { readTokenizer } from './tokenizer-files.js';
+
+/** The base, or the base with one adapter, ready to answer. */
+export interface Voice {
+  readonly name: string;
+  readonly adapter: LoraAdapter | null;
+  readonly tokenizer: Tokenizer;
+  /** null: no template anywhere; texts are continued as they are. */
+  readonly format: ChatFormat | null;
+}
+
+/** A loaded base and whoever speaks on it. */
+export interface Session {
+  readonly backend: Backend;
+  readonly base: BaseFolder;
+  readonly model: PhiModel;
+  readonly voices: readonly Voice[];
+  close(): Promise<void>;
+}
+
+export interface SessionOptions extends HoldOptions {
+  readonly base: string | undefined;
+  readonly backend: BackendName;
+  readonly threads: number | undefined;
+}
+
+interface AdapterFolder {
+  readonly path: string;
+  readonly files: PeftAdapterFiles;
+}
+
+/** Reads an adapter's two files; unknown keys of its configuration are told. */
+export async function readAdapterFolder(path: string, ui: Ui): Promise<AdapterFolder> {
+  const files = await readPeftAdapter(folderSource(path));
+  for (const key of files.warnings)
+    ui.warn(`${path}/adapter_config.json: unknown key ${key} is ignored, as PEFT does`);
+  return { path, files };
+}
+
+/** The base that was asked for, or the one that the adapters record. */
+export async function baseOf(
+  base: string | undefined,
+  adapters: readonly AdapterFolder[],
+): Promise<BaseFolder> {
+  if (base !== undefined) return openBase(base);
+  const recorded = new Set(adapters.map(({ files }) => files.config.baseModelNameOrPath));
+  const [name] = recorded;
+  if (recorded.size === 1 && typeof name === 'string') return openBase(name);
+  throw new QLoraError(
+    'BASE_UNKNOWN',
+    adapters.length === 0
+      ? '--base DIR|phi-nano is missing (or give --adapter DIR, which records its base)'
+      : `the adapters record ${[...recorded].map((each) => JSON.stringify(each)).join(' and ')} as their base; say which with --base`,
+  );
+}
+
+async function voiceOf(
+  base: BaseFolder,
+  folder: AdapterFolder | null,
+  adapter: LoraAdapter | null,
+  name: string,
+): Promise<Voice> {
+  const ofBase = await readTokenizer(base.path);
+  const own = folder === null ? null : await readTokenizer(folder.path);
+  const tokenizer = own ?? ofBase;
+  if (tokenizer === null)
+    throw new QLoraError(
+      'TOKENIZER_MISSING',
+      `${folder?.path ?? base.path} has no tokenizer.json, and text must become tokens; copy the tokenizer files of the base into it`,
+      { details: { folder: base.path } },
+    );
+  const format = ownFormat(tokenizer) ?? (ofBase === null ? null : ownFormat(ofBase));
+  return { name, adapter, tokenizer, format };
+}
+
+function names(folders: readonly AdapterFolder[]): string[] {
+  const short = folders.map(({ path }) => basename(resolve(path)));
+  return short.map((name, i) =>
+    short.indexOf(name) === short.lastIndexOf(name) ? name : folders[i].path,
+  );
+}
+
+/** Loads the base and every adapter; without adapters the base itself speaks. */
+export async function openSession(
+  options: SessionOptions,
+  adapterPaths: readonly string[],
+  ui: Ui,
+  signal?: AbortSignal,
+): Promise<Session> {
+  const folders: AdapterFolder[] = [];
+  for (const path of adapterPaths) folders.push(await readAdapterFolder(path, ui));
+  const base = await baseOf(options.base, folders);
+  const backend = await openBackend(options);
+  try {
+    const weights = await openWeights(base);
+    const model = await loadModel({
+      ...{ backend, base, weights, ui, signal },
+      hold: options,
+      progress: createProgress(ui),
+    });
+    await weights.close();
+    const embedding = embeddingShape(base.config);
+    const called = names(folders);
+    const voices: Voice[] = [];
+    for (const [i, folder] of folders.entries()) {
+      const adapter = loadAdapter(backend, folder.files, model.modules, { embedding });
+      voices.push(await voiceOf(base, folder, adapter, called[i]));
+    }
+    if (voices.length === 0) voices.push(await voiceOf(base, null, null, base.name));
+    model.attach(voices[0].adapter);
+    return { backend, base, model, voices, close: () => backend.dispose() };
+  } catch (error) {
+    await backend.dispose();
+    throw error;
+  }
+}

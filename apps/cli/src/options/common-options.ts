@@ -1,0 +1,40 @@
+import { option, optional, required } from './table.js';
+import { choice, integer, text, texts, toggle } from './value-types.js';
+
+/** What every verb takes besides its own options. */
+export const uiOptions = {
+  json: option(toggle, false, 'print one JSON document on stdout and nothing else there'),
+  verbose: option(toggle, false, 'more detail on stderr, stack traces included'),
+  quiet: option(toggle, false, 'no progress and no notices; warnings and errors stay'),
+};
+
+/** Where and how computing happens. */
+export const backendOptions = {
+  backend: option(
+    choice('auto', 'webgpu', 'wasm', 'gpujs', 'reference'),
+    'auto',
+    'what computes; reference is the slow float64 oracle',
+  ),
+  threads: optional(integer(1), 'threads of the CPU backend (default: all cores)'),
+};
+
+/** How the base's weights are held. */
+export const quantizationOptions = {
+  load_in_4bit: option(toggle, true, "quantize the blocks' linear layers to 4 bits while loading"),
+  bnb_4bit_quant_type: option(choice('nf4'), 'nf4', 'the 4-bit format'),
+  bnb_4bit_use_double_quant: option(toggle, true, 'quantize the scales too'),
+};
+
+const BASE = 'Hugging Face folder of a Phi model, or phi-nano';
+
+export const baseOption = { base: required(text('DIR|phi-nano'), BASE) };
+
+export const optionalBaseOption = {
+  base: optional(text('DIR|phi-nano'), `${BASE} (default: the adapter's own)`),
+};
+
+export const adapterOption = { adapter: optional(text('DIR'), 'PEFT adapter folder') };
+
+export const adaptersOption = {
+  adapter: optional(texts('DIR'), 'PEFT adapter folder; repeatable'),
+};

@@ -1,0 +1,15 @@
+import { type OptionsOf, option, optional } from './table.js';
+import { integer, number, text } from './value-types.js';
+
+/** How answers are chosen, in `ask` and `chat`; the defaults are greedy. */
+export const generationOptions = {
+  system: optional(text('TEXT'), 'system message'),
+  max_new_tokens: option(integer(1), 256, 'length limit of an answer'),
+  temperature: option(number(0), 0, '0 always takes the likeliest token'),
+  top_p: option(number(0, 1), 1, 'nucleus: keep this much probability'),
+  top_k: option(integer(0), 0, 'keep so many tokens; 0: all'),
+  repetition_penalty: option(number(0.01), 1, 'above 1 discourages what was said before'),
+  seed: option(integer(0, 2 ** 32 - 1), 42, 'of the draws'),
+};
+
+export type GenerationSettings = OptionsOf<typeof generationOptions>;

@@ -1,0 +1,110 @@
+import { QLoraError } from '@qlorajs/errors';
+
+/** How one kind of value is read, from a flag's text or from a configuration file's value. */
+export interface ValueType<T> {
+  /** Shown in `--help`; null for a switch. */
+  readonly placeholder: string | null;
+  /** @throws QLoraError `OPTION_VALUE` */
+  parse(value: unknown, name: string): T;
+}
+
+function wrong(name: string, value: unknown, expected: string): QLoraError {
+  return new QLoraError(
+    'OPTION_VALUE',
+    `${name} is ${JSON.stringify(value)}; it must be ${expected}`,
+    { details: { option: name, value } },
+  );
+}
+
+function toNumber(value: unknown): number {
+  if (typeof value === 'string' && value.trim() !== '') return Number(value);
+  return typeof value === 'number' ? value : Number.NaN;
+}
+
+function numeric(
+  placeholder: string,
+  kind: string,
+  accept: (value: number) => boolean,
+  { min, max }: { min?: number; max?: number },
+): ValueType<number> {
+  const range = [min === undefined ? '' : ` from ${min}`, max === undefined ? '' : ` up to ${max}`];
+  return {
+    placeholder,
+    parse(value, name) {
+      const number = toNumber(value);
+      const inside = number >= (min ?? -Infinity) && number <= (max ?? Infinity);
+      if (inside && accept(number)) return number;
+      throw wrong(name, value, `${kind}${range.join('')}`);
+    },
+  };
+}
+
+/** A whole number. */
+export function integer(min?: number, max?: number): ValueType<number> {
+  return numeric('N', 'a whole number', Number.isSafeInteger, { min, max });
+}
+
+/** Any finite number: `2e-4`. */
+export function number(min?: number, max?: number): ValueType<number> {
+  return numeric('X', 'a number', Number.isFinite, { min, max });
+}
+
+/** A text that is not empty. */
+export function text(placeholder: string): ValueType<string> {
+  return {
+    placeholder,
+    parse(value, name) {
+      if (typeof value === 'string' && value !== '') return value;
+      throw wrong(name, value, 'a text that is not empty');
+    },
+  };
+}
+
+/** One of a few words. */
+export function choice<const T extends string>(...words: readonly T[]): ValueType<T> {
+  return {
+    placeholder: words.join('|'),
+    parse(value, name) {
+      const found = words.find((word) => word === value);
+      if (found !== undefined) return found;
+      throw wrong(name, value, `one of ${words.join(', ')}`);
+    },
+  };
+}
+
+/** On or off. */
+export const toggle: ValueType<boolean> = {
+  placeholder: null,
+  parse(value, name) {
+    if (typeof value === 'boolean') return value;
+    throw wrong(name, value, 'true or false');
+  },
+};
+
+/** Texts: repeated flags, one text with commas, or a list in a configuration file. */
+export function texts(placeholder: string): ValueType<readonly string[]> {
+  return {
+    placeholder,
+    parse(value, name) {
+      const list = (Array.isArray(value) ? value : [value]).flatMap((each) =>
+        typeof each === 'string' ? each.split(',').map((part) => part.trim()) : [each],
+      );
+      if (list.length > 0 && list.every((each) => typeof each === 'string' && each !== ''))
+        return list;
+      throw wrong(name, value, 'a text, or texts with commas between them');
+    },
+  };
+}
+
+/**
+ * PEFT's `target_modules`: names with commas between them; or one text, which is `all-linear` or a
+ * regular expression for whole names (it holds one of the characters `\ * + ? ( ) [ ] | ^ $`).
+ */
+export const modules: ValueType<readonly string[] | string> = {
+  placeholder: 'NAMES',
+  parse(value, name) {
+    if (typeof value === 'string' && (value === 'all-linear' || /[\\*+?()[\]|^$]/.test(value)))
+      return value;
+    return texts('NAMES').parse(value, name);
+  },
+};

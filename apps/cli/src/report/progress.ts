@@ -1,0 +1,44 @@
+import { createLogUpdate } from 'log-update';
+import type { Ui } from './ui.js';
+
+/** A live display on stderr: one line that is drawn again, on a terminal alone. */
+export interface Progress {
+  /** @param share done, from 0 to 1 */
+  show(text: string, share: number): void;
+  clear(): void;
+}
+
+const WIDTH = 24;
+const MILLISECONDS_BETWEEN = 80;
+
+/** `━━━━━━━─────` */
+export function bar(share: number): string {
+  const full = Math.round(Math.max(0, Math.min(1, share)) * WIDTH);
+  return '━'.repeat(full) + '─'.repeat(WIDTH - full);
+}
+
+const SILENT: Progress = { show: () => {}, clear: () => {} };
+
+/** The display of a terminal; one that shows nothing with `--quiet` or when stderr is no terminal. */
+export function createProgress(ui: Ui): Progress {
+  if (ui.quiet || !process.stderr.isTTY) return SILENT;
+  // The cursor stays: hiding it would take signal handlers that keep Ctrl-C from its work.
+  const update = createLogUpdate(process.stderr, { showCursor: true });
+  let last = 0;
+  let shown = false;
+  const clear = () => {
+    if (shown) update.clear();
+    shown = false;
+  };
+  ui.beforeLine = clear;
+  return {
+    show(text, share) {
+      const now = performance.now();
+      if (now - last < MILLISECONDS_BETWEEN && share < 1) return;
+      last = now;
+      update(`${bar(share)} ${String(Math.floor(share * 100)).padStart(3)} %  ${text}`);
+      shown = true;
+    },
+    clear,
+  };
+}

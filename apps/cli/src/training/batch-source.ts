@@ -1,0 +1,84 @@
+import {
+  type Batch,
+  collate,
+  type PackedExample,
+  pack,
+  shuffledOrder,
+  type TokenizedExample,
+} from '@qlorajs/dataset';
+import type { BatchSource } from '@qlorajs/trainer';
+
+type Row = TokenizedExample | PackedExample;
+
+function realTokens(batch: Batch): number {
+  return batch.lengths.reduce((sum, length) => sum + length, 0);
+}
+
+function sourceOf(
+  rows: readonly Row[],
+  batchSize: number,
+  padId: number,
+  orderOf: (epoch: number) => ArrayLike<number>,
+): BatchSource<Batch> {
+  return {
+    batchesPerEpoch: Math.ceil(rows.length / batchSize),
+    batches(epoch) {
+      const ordered = Array.from(orderOf(epoch), (index) => rows[index]);
+      return Array.from({ length: Math.ceil(rows.length / batchSize) }, (_, i) =>
+        collate(ordered.slice(i * batchSize, (i + 1) * batchSize), { padId }),
+      );
+    },
+    trainedTokens: (batch) => batch.trainedTokens,
+    tokens: realTokens,
+  };
+}
+
+/** How examples become batches. */
+export interface BatchOptions {
+  readonly batchSize: number;
+  readonly padId: number;
+  /** Tokens of a packed row; null: every example is a row of its own. */
+  readonly packedLength: number | null;
+  /** Of the order, which is another one every epoch; null: as in the file. */
+  readonly shuffleSeed: number | null;
+}
+
+/** Batches to learn from. */
+export function trainingBatches(
+  examples: readonly TokenizedExample[],
+  { batchSize, padId, packedLength, shuffleSeed }: BatchOptions,
+): BatchSource<Batch> {
+  const rows = packedLength === null ? examples : pack(examples, { length: packedLength });
+  const inOrder = rows.map((_, i) => i);
+  return sourceOf(rows, batchSize, padId, (epoch) =>
+    shuffleSeed === null ? inOrder : shuffledOrder(rows.length, shuffleSeed, epoch),
+  );
+}
+
+/** Batches that are only evaluated, in order. */
+export function evaluationBatches(
+  examples: readonly TokenizedExample[],
+  { batchSize, padId }: Pick<BatchOptions, 'batchSize' | 'padId'>,
+): BatchSource<Batch> {
+  const inOrder = examples.map((_, i) => i);
+  return sourceOf(examples, batchSize, padId, () => inOrder);
+}
+
+/**
+ * Sets examples aside.
+ * @param share a number of examples from 1 on, below 1 a share of them
+ */
+export function splitExamples<T>(
+  examples: readonly T[],
+  share: number,
+  seed: number,
+): { readonly kept: T[]; readonly held: T[] } {
+  const count = share < 1 ? Math.round(share * examples.length) : Math.round(share);
+  // Another stream than the epochs' orders, so that the split says nothing about them.
+  const order = shuffledOrder(examples.length, seed ^ 0x5e1d, 0);
+  const held = new Set(order.subarray(0, count));
+  return {
+    kept: examples.filter((_, i) => !held.has(i)),
+    held: examples.filter((_, i) => held.has(i)),
+  };
+}

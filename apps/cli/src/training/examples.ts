@@ -1,0 +1,59 @@
+import {
+  formatRowError,
+  type Row,
+  type RowError,
+  readJsonl,
+  type TokenizedDataset,
+  type TokenizeOptions,
+  tokenizeRows,
+} from '@qlorajs/dataset';
+import { QLoraError } from '@qlorajs/errors';
+import { readBytes } from '../io/read.js';
+import type { Ui } from '../report/ui.js';
+
+/** Lists every bad row on stderr, then gives the error to throw. */
+export function badRows(file: string, errors: readonly RowError[], ui: Ui): QLoraError {
+  ui.beforeLine?.();
+  for (const error of errors) process.stderr.write(`${formatRowError(error)} [${error.code}]\n`);
+  return new QLoraError(
+    'DATASET_ROWS',
+    `${file}: ${errors.length === 1 ? 'one row' : `${errors.length} rows`} cannot be used (listed above); mend them, nothing was written`,
+    { details: { file, errors } },
+  );
+}
+
+/** A dataset's rows. @throws QLoraError `DATASET_ROWS` when one is bad */
+export async function readRows(file: string, ui: Ui): Promise<Row[]> {
+  const { rows, errors } = readJsonl(await readBytes(file), { file });
+  if (errors.length > 0) throw badRows(file, errors, ui);
+  return rows;
+}
+
+function listed(lines: readonly number[]): string {
+  return `${lines.slice(0, 8).join(', ')}${lines.length > 8 ? ' …' : ''}`;
+}
+
+/** Rows as examples; what was left out or cut is told. @throws QLoraError `DATASET_ROWS` */
+export function tokenizeAll(
+  rows: readonly Row[],
+  options: TokenizeOptions,
+  ui: Ui,
+): TokenizedDataset {
+  const dataset = tokenizeRows(rows, options);
+  const { file, maxSeqLength } = options;
+  if (dataset.errors.length > 0) throw badRows(file, dataset.errors, ui);
+  const { dropped, truncated } = dataset;
+  if (dropped.length > 0)
+    ui.warn(
+      `${file}: ${dropped.length} rows longer than ${maxSeqLength} tokens are left out (lines ${listed(dropped)})`,
+    );
+  if (truncated.length > 0)
+    ui.warn(
+      `${file}: ${truncated.length} rows are cut at ${maxSeqLength} tokens, stop token included (lines ${listed(truncated)})`,
+    );
+  if (dataset.examples.length === 0)
+    throw new QLoraError('DATASET_NO_ROWS', `${file}: no row is left to learn from`, {
+      details: { file },
+    });
+  return dataset;
+}

@@ -1,0 +1,123 @@
+import type { BaseFolder } from '../io/base-folder.js';
+import type { TrainingOptions } from '../options/training-options.js';
+import { formatBytes, formatCount, formatDuration, formatRate } from '../report/format.js';
+
+/** What a run came to. */
+export interface RunSummary {
+  readonly steps: number;
+  readonly epochs: number;
+  readonly seconds: number;
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  readonly trainLoss: number;
+  readonly firstLoss: number;
+  readonly lastLoss: number;
+  readonly evaluation: { readonly before: number | null; readonly after: number } | null;
+  readonly examples: number;
+  readonly trainableParameters: number;
+  readonly allParameters: number;
+  readonly adapterBytes: number;
+  readonly peakBackendBytes: number;
+  readonly peakResidentBytes: number;
+  readonly backend: string;
+}
+
+function table(rows: readonly (readonly [string, string])[]): string {
+  return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`)].join(
+    '\n',
+  );
+}
+
+function figures(summary: RunSummary): string {
+  const { evaluation } = summary;
+  const share = (100 * summary.trainableParameters) / summary.allParameters;
+  const held =
+    evaluation &&
+    `${evaluation.before === null ? '' : `${evaluation.before.toFixed(4)} before, `}${evaluation.after.toFixed(4)} after (perplexity ${Math.exp(evaluation.after).toFixed(2)})`;
+  return table([
+    ['examples', formatCount(summary.examples)],
+    ['steps', `${summary.steps} (${summary.epochs.toFixed(2)} epochs)`],
+    [
+      'training loss',
+      `${summary.firstLoss.toFixed(4)} at first, ${summary.lastLoss.toFixed(4)} at the end`,
+    ],
+    ...(held === null ? [] : [['held-out loss', held] as const]),
+    ['tokens', `${formatCount(summary.tokens)} at ${summary.tokensPerSecond.toFixed(0)} a second`],
+    ['time', formatDuration(summary.seconds)],
+    ['trainable parameters', `${formatCount(summary.trainableParameters)} (${share.toFixed(4)} %)`],
+    ['adapter', formatBytes(summary.adapterBytes)],
+    [
+      'peak memory',
+      `${formatBytes(summary.peakBackendBytes)} on the ${summary.backend} backend, ${formatBytes(summary.peakResidentBytes)} of the process`,
+    ],
+  ]);
+}
+
+function settings(options: TrainingOptions): string {
+  const quantization = options.loadIn4bit
+    ? `NF4${options.bnb4bitUseDoubleQuant ? ' with double quantization' : ''}`
+    : 'none';
+  const targets = [options.targetModules].flat().join(', ');
+  const batch = options.perDeviceTrainBatchSize * options.gradientAccumulationSteps;
+  return table([
+    ['r, lora_alpha, lora_dropout', `${options.r}, ${options.loraAlpha}, ${options.loraDropout}`],
+    ['target_modules', targets],
+    ['quantization of the base', quantization],
+    ['learning_rate', `${formatRate(options.learningRate)}, ${options.lrSchedulerType}`],
+    ['rows an optimizer step', String(batch)],
+    [
+      'optim, weight_decay, max_grad_norm',
+      `${options.optim}, ${options.weightDecay}, ${options.maxGradNorm}`,
+    ],
+    ['seed', String(options.seed)],
+  ]);
+}
+
+/** README.md of an adapter folder: a model card with the figures of its run. */
+export function modelCard(
+  base: BaseFolder,
+  options: TrainingOptions,
+  summary: RunSummary,
+  version: string,
+): string {
+  const base_model = JSON.stringify(base.name);
+  return `---
+base_model: ${base_model}
+library_name: peft
+pipeline_tag: text-generation
+tags:
+- lora
+- qlora
+- qlorajs
+---
+
+# A LoRA adapter for ${base.name}
+
+Trained with qlorajs ${version}.
+
+## Figures
+
+${figures(summary)}
+
+![losses](loss.svg)
+
+## Settings
+
+${settings(options)}
+
+## Use
+
+\`\`\`sh
+qlora ask --adapter THIS_FOLDER "…"
+\`\`\`
+
+\`\`\`python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained(${base_model})
+model = PeftModel.from_pretrained(base, "THIS_FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")
+\`\`\`
+`;
+}

@@ -1,0 +1,173 @@
+import { join } from 'node:path';
+import { type Backend, sizeOf } from '@qlorajs/compute';
+import { createAdapter, type LoraAdapter, type LoraConfig, loadAdapter } from '@qlorajs/lora';
+import { createAdamW, type Optimizer } from '@qlorajs/paged-optim';
+import { type PhiModel, phiTensors } from '@qlorajs/phi2-model';
+import type { TensorSource } from '@qlorajs/safetensors';
+import { openBackend } from '../io/backend.js';
+import { type BaseFolder, openBase } from '../io/base-folder.js';
+import { type OutputFolder, openOutput } from '../io/output-folder.js';
+import { kindOf, readBytes } from '../io/read.js';
+import { embeddingShape } from '../model/embedding-shape.js';
+import { loadModel, openWeights } from '../model/load-model.js';
+import { readAdapterFolder } from '../model/session.js';
+import type { TrainingOptions } from '../options/training-options.js';
+import type { Progress } from '../report/progress.js';
+import type { Ui } from '../report/ui.js';
+import { addedRows } from './added-rows.js';
+import { checkOptions } from './check-options.js';
+import {
+  findCheckpoint,
+  readCheckpoint,
+  type SavedCheckpoint,
+  type TrainingArgs,
+} from './checkpoint.js';
+import { addedIds, type PreparedData, prepareData } from './data.js';
+import { adapterParameters, loraConfig } from './lora-config.js';
+import { checkSameRun, trainingArgs } from './training-args.js';
+
+/** A run that is ready to start. */
+export interface TrainingJob extends PreparedData {
+  readonly options: TrainingOptions;
+  readonly args: TrainingArgs;
+  readonly base: BaseFolder;
+  readonly backend: Backend;
+  readonly model: PhiModel;
+  readonly adapter: LoraAdapter;
+  readonly optimizer: Optimizer;
+  readonly output: OutputFolder;
+  readonly resumed: SavedCheckpoint | null;
+  readonly baseParameters: number;
+  readonly adapterParameters: number;
+  close(): Promise<void>;
+}
+
+async function openRunFolder(
+  options: TrainingOptions,
+  checkpoint: string | null,
+  parameters: number,
+): Promise<OutputFolder> {
+  const { out, overwrite, resumeFromCheckpoint } = options;
+  const isComplete = (await kindOf(join(out, 'adapter_config.json'))) === 'file';
+  const restarts = resumeFromCheckpoint === 'auto' && !isComplete;
+  return openOutput(out, {
+    // The adapter, and a checkpoint with two moments beside it.
+    bytes: parameters * 4 * 5,
+    reuse: overwrite || checkpoint !== null || restarts,
+    remedy: 'give another --out, --overwrite, or --resume-from-checkpoint auto to go on with it',
+  });
+}
+
+/** Where a run's adapter comes from. */
+interface AdapterOrigin {
+  readonly config: LoraConfig;
+  /** A checkpoint's folder or `init_adapter`; null: a new one. */
+  readonly folder: string | null;
+  /** First rows of trained tokens, by module. */
+  readonly rows: ReadonlyMap<string, Float32Array>;
+}
+
+async function firstRows(
+  config: LoraConfig,
+  weights: TensorSource,
+  known: number,
+  seed: number,
+): Promise<Map<string, Float32Array>> {
+  const rows = new Map<string, Float32Array>();
+  for (const [module, ids] of Object.entries(config.trainableTokenIndices ?? {})) {
+    const table = module === 'lm_head' ? 'lm_head.weight' : 'model.embed_tokens.weight';
+    rows.set(module, await addedRows(weights, table, known, ids.length, seed));
+  }
+  return rows;
+}
+
+async function startAdapter(
+  model: PhiModel,
+  { config, folder, rows }: AdapterOrigin,
+  seed: number,
+  ui: Ui,
+): Promise<LoraAdapter> {
+  const embedding = embeddingShape(model.config);
+  if (folder !== null) {
+    const { files } = await readAdapterFolder(folder, ui);
+    return loadAdapter(model.backend, files, model.modules, { embedding });
+  }
+  const tokenRows = (module: string) => rows.get(module)!;
+  return createAdapter(model.backend, config, model.modules, { seed, embedding, tokenRows });
+}
+
+/** The checkpoint to go on with, if there is one and it belongs to this run. */
+async function resumedRun(
+  options: TrainingOptions,
+  args: TrainingArgs,
+  ui: Ui,
+): Promise<SavedCheckpoint | null> {
+  if (options.resumeFromCheckpoint === undefined) return null;
+  const folder = await findCheckpoint(options.resumeFromCheckpoint, options.out);
+  if (folder === null) {
+    ui.info(`${options.out} has no checkpoint: the run starts at its beginning`);
+    return null;
+  }
+  const saved = await readCheckpoint(folder);
+  for (const difference of checkSameRun(saved.args, args)) ui.warn(`resumed run: ${difference}`);
+  ui.info(`going on after step ${saved.figures.globalStep} of ${folder}`);
+  return saved;
+}
+
+/**
+ * Reads and checks everything a run needs, in the order that finds mistakes cheaply: options, base,
+ * data, weights' headers, output folder; then loads the model. What fails leaves nothing behind.
+ */
+export async function prepareTraining(
+  options: TrainingOptions,
+  ui: Ui,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<TrainingJob> {
+  checkOptions(options);
+  const base = await openBase(options.base);
+  const data = await prepareData(options, base, ui);
+  const config = loraConfig(options, base, addedIds(data), ui);
+  const args = trainingArgs(options, await readBytes(options.data));
+  const resumed = await resumedRun(options, args, ui);
+  const weights = await openWeights(base);
+  const closers: (() => Promise<unknown>)[] = [() => weights.close()];
+  const close = async () => {
+    for (const each of closers.splice(0)) await each();
+  };
+  try {
+    const parameters = adapterParameters(config, base);
+    const output = await openRunFolder(options, resumed?.folder ?? null, parameters);
+    closers.push(() => output.discardIfEmpty());
+    const backend = await openBackend(options);
+    closers.push(() => backend.dispose());
+    const known = (data.tokenizer?.size ?? 0) - addedIds(data).length;
+    const rows = await firstRows(config, weights, known, options.seed);
+    const model = await loadModel({ backend, base, weights, hold: options, ui, progress, signal });
+    const folder = resumed?.folder ?? options.initAdapter ?? null;
+    const adapter = await startAdapter(model, { config, folder, rows }, options.seed, ui);
+    model.attach(adapter);
+    const optimizer = createAdamW(backend, adapter.parameters(), {
+      beta1: options.adamBeta1,
+      beta2: options.adamBeta2,
+      epsilon: options.adamEpsilon,
+      weightDecay: options.weightDecay,
+      maxGradNorm: options.maxGradNorm,
+    });
+    if (resumed !== null) optimizer.load(resumed.optimizer);
+    const sizes = adapter.parameters().map(({ value }) => value.size);
+    return {
+      ...{ options, args, base, backend, model, adapter, optimizer, output, resumed, close },
+      ...data,
+      baseParameters: sum([...phiTensors(base.config).values()].map(sizeOf)),
+      adapterParameters: sum(sizes),
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, each) => total + each, 0);
+}

@@ -1,0 +1,45 @@
+import { trainingOptions } from '../options/training-options.js';
+import { EXIT } from '../report/failure.js';
+import { formatBytes, formatDuration } from '../report/format.js';
+import { onInterrupt } from '../report/interrupt.js';
+import { createProgress } from '../report/progress.js';
+import { describeJob } from '../training/describe-job.js';
+import { prepareTraining } from '../training/prepare.js';
+import { TrainingRun } from '../training/run.js';
+import { verb } from './verb.js';
+
+export const train = verb({
+  name: 'train',
+  summary: 'fine-tune a base with QLoRA and write a PEFT adapter folder',
+  options: trainingOptions,
+  async run(options, ui) {
+    const interrupt = onInterrupt(() =>
+      ui.warn('stopping after this step; Ctrl-C once more ends at once'),
+    );
+    const progress = createProgress(ui);
+    const job = await prepareTraining(options, ui, progress, interrupt.signal);
+    try {
+      describeJob(job, ui);
+      const outcome = await new TrainingRun(job, ui, progress).run(interrupt.signal);
+      if (outcome.interrupted) {
+        const { step, checkpoint } = outcome;
+        ui.warn(
+          checkpoint === null
+            ? 'interrupted before a step was finished: there is nothing to keep'
+            : `interrupted; step ${step} is in ${checkpoint}. The same command with --resume-from-checkpoint auto goes on`,
+        );
+        ui.result({ interrupted: true, step, checkpoint });
+        return EXIT.interrupted;
+      }
+      const { summary, reason } = outcome;
+      ui.print(
+        `${options.out}: adapter of ${formatBytes(summary.adapterBytes)} after ${summary.steps} steps in ${formatDuration(summary.seconds)}, loss ${summary.firstLoss.toFixed(4)} → ${summary.lastLoss.toFixed(4)}\n`,
+      );
+      ui.result({ out: options.out, reason, ...summary });
+      return EXIT.done;
+    } finally {
+      interrupt.dispose();
+      await job.close();
+    }
+  },
+});

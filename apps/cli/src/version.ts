@@ -1,0 +1,4 @@
+import packageJson from '../package.json' with { type: 'json' };
+
+/** Of the command. */
+export const VERSION: string = packageJson.version;

@@ -1,0 +1,7 @@
+import { defineLibrary } from '@qlorajs/build/tsup';
+
+export default defineLibrary({
+  entry: { qlora: 'src/main.ts' },
+  platform: 'node',
+  dts: false,
+});

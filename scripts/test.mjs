@@ -1,0 +1,11 @@
+// npm test: everything that must hold, from a fresh clone. Arguments go to vitest.
+import { bootstrap, stage, tool, turbo } from './bootstrap.mjs';
+
+stage('install', bootstrap);
+stage('build', () => turbo(['build']));
+stage('lint', () => tool('biome', ['check', '.']));
+stage('layers', () =>
+  tool('depcruise', ['--config', '.dependency-cruiser.cjs', 'packages', 'apps']),
+);
+stage('typecheck', () => turbo(['typecheck']));
+stage('tests', () => tool('vitest', ['run', ...process.argv.slice(2)]));
