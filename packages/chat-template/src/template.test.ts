@@ -122,6 +122,13 @@ describe('variables', () => {
   });
 });
 
+test('line endings of the template are line feeds, those of messages stay', () => {
+  const template = compileChatTemplate(
+    '{% if true %}\r\na\r\n{% endif %}\r{{ messages[0].content }}\r\n',
+  );
+  expect(template.render([{ role: 'user', content: 'x\r\ny' }]).text).toBe('a\nx\r\ny');
+});
+
 describe('errors', () => {
   test.each([
     ['x\n{% for m in messages %}\n{{ m.content }}\n', 2, 'never closed'],

@@ -116,9 +116,11 @@ export function compileChatTemplate(source: string): ChatTemplate {
   let program: Template['parsed'];
   let hasGenerationTags: boolean;
   try {
-    const tags = scanTags(source);
+    // Jinja counts every line ending of a template as a line feed.
+    const normalized = source.replace(/\r\n?/g, '\n');
+    const tags = scanTags(normalized);
     hasGenerationTags = tags.some(isGenerationTag);
-    program = new Template(replaceGenerationTags(source, tags)).parsed;
+    program = new Template(replaceGenerationTags(normalized, tags)).parsed;
   } catch (error) {
     throw syntaxError(source, error);
   }
