@@ -84,6 +84,23 @@ describe('files', () => {
     });
   });
 
+  test('special tokens that transformers 5 lists are written under the name that all versions know', () => {
+    const files = nano.files();
+    const { additional_special_tokens: list, ...config } = parsed(nano, 'tokenizer_config.json');
+    const again = loadTokenizer({
+      tokenizerJson: files['tokenizer.json']!,
+      tokenizerConfig: JSON.stringify({ ...config, extra_special_tokens: list }),
+    });
+    expect(again.files()).toEqual(files);
+    const named = loadTokenizer({
+      tokenizerJson: files['tokenizer.json']!,
+      tokenizerConfig: JSON.stringify({ ...config, extra_special_tokens: { image_token: '!' } }),
+    });
+    expect(parsed(named, 'tokenizer_config.json').extra_special_tokens).toEqual({
+      image_token: '!',
+    });
+  });
+
   test('without a template there is no chat_template.jinja', () => {
     expect(nano.files()).not.toHaveProperty('chat_template.jinja');
     expect(parsed(nano, 'tokenizer_config.json')).not.toHaveProperty('chat_template');

@@ -90,7 +90,13 @@ function configText(
   chatTemplate: string | null,
   modelMaxLength: number | null,
 ): string {
-  const { backend: _, tokenizer_class: name, ...source } = config.document;
+  // `backend` and a list of `extra_special_tokens` are transformers 5's; the older names serve both.
+  const {
+    backend: _,
+    extra_special_tokens: extra,
+    tokenizer_class: name,
+    ...source
+  } = config.document;
   const { roles, additional } = specialTokens(json, config);
   const decoder = json.addedTokens.map((token) => [
     token.id,
@@ -100,6 +106,7 @@ function configText(
     add_prefix_space: false,
     clean_up_tokenization_spaces: false,
     ...source,
+    ...(extra !== undefined && !Array.isArray(extra) && { extra_special_tokens: extra }),
     added_tokens_decoder: Object.fromEntries(decoder),
     ...roles,
     ...(additional.length > 0 && { additional_special_tokens: additional }),
