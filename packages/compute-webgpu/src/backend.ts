@@ -1,0 +1,111 @@
+/// <reference types="@webgpu/types" />
+import type { Backend, DType, Ops, Tensor, TensorData } from '@qlorajs/compute';
+import { sizeOf } from '@qlorajs/compute';
+import { Faults } from './device/faults.js';
+import { DeviceMemory } from './device/memory.js';
+import { Recorder } from './device/recorder.js';
+import { openDevice, type Tier } from './device/request.js';
+import { Transfer } from './device/transfer.js';
+import { type Engine, Scratch } from './engine.js';
+import { halvesToFloats } from './half.js';
+import { bindOps } from './ops.js';
+
+/** How the GPU is chosen and used. */
+export interface WebGpuOptions {
+  /** Dawn's `create([…])` in Node, `navigator.gpu` in a page. */
+  readonly gpu: GPU;
+  /** How matrix products are computed; `auto`, the default, takes the best that the GPU offers. */
+  readonly tier?: Tier | 'auto';
+  /** Default `high-performance`. */
+  readonly powerPreference?: GPUPowerPreference;
+  /** Bytes of tensors that may live at one time; no limit by default. */
+  readonly memoryLimit?: number;
+  /** Bytes of a buffer that one dispatch may see; by default what the device allows. */
+  readonly bindingLimit?: number;
+}
+
+/**
+ * Makes the GPU engine.
+ *
+ * @throws QLoraError `WEBGPU_NO_ADAPTER` when there is no GPU, `WEBGPU_NO_FEATURE` when a tier is
+ * asked for that it does not reach. Later calls throw `COMPUTE_OUT_OF_MEMORY`, `WEBGPU_DEVICE_LOST`
+ * or `WEBGPU_ERROR`, the latter two from the first call after the failure was noticed.
+ */
+export async function createWebGpuBackend(options: WebGpuOptions): Promise<Backend> {
+  const { gpu, tier: wanted = 'auto', powerPreference = 'high-performance' } = options;
+  const { device, adapter, tier } = await openDevice(gpu, wanted, { powerPreference });
+  const { limits } = device;
+  const faults = new Faults();
+  faults.watch(device);
+  const memory = new DeviceMemory(device, faults, options.memoryLimit ?? Number.POSITIVE_INFINITY);
+  const maxBinding = Math.min(
+    limits.maxStorageBufferBindingSize,
+    options.bindingLimit ?? Number.POSITIVE_INFINITY,
+  );
+  const recorder = new Recorder(device, faults, maxBinding);
+  const transfer = new Transfer(device, recorder, faults);
+  const engine: Engine = {
+    recorder,
+    memory,
+    tier,
+    maxBinding,
+    workgroupMemory: limits.maxComputeWorkgroupStorageSize,
+    scratch: new Scratch(memory, recorder),
+  };
+  // Dawn's process-wide object must stay reachable for as long as anything runs.
+  let held: GPU | null = gpu;
+  return {
+    name: 'webgpu',
+    info: {
+      adapter: adapter.info.description || adapter.info.device || 'unknown',
+      vendor: adapter.info.vendor,
+      tier,
+      maxBindingBytes: maxBinding,
+    },
+    ops: bindOps(engine),
+    empty(dtype: DType, shape: readonly number[], label = ''): Tensor {
+      faults.check();
+      return memory.allocate(dtype, shape, label);
+    },
+    write(tensor: Tensor, data: TensorData, offset = 0): void {
+      transfer.write(tensor, data, offset);
+    },
+    async read(tensor: Tensor): Promise<Float32Array> {
+      const { buffer } = await transfer.read(tensor);
+      return tensor.dtype === 'f16'
+        ? halvesToFloats(new Uint16Array(buffer))
+        : new Float32Array(buffer);
+    },
+    async readIntegers(tensor: Tensor) {
+      const bytes = await transfer.read(tensor);
+      if (tensor.dtype === 'u8') return bytes;
+      return tensor.dtype === 'i32' ? new Int32Array(bytes.buffer) : new Uint32Array(bytes.buffer);
+    },
+    view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor {
+      return { ...tensor, shape, size: sizeOf(shape), offset: tensor.offset + offset };
+    },
+    free(tensor: Tensor): void {
+      recorder.flush();
+      memory.release(tensor);
+    },
+    memory: () => memory.usage,
+    resetPeak: () => memory.resetPeak(),
+    async sync() {
+      faults.check();
+      recorder.flush();
+      await device.queue.onSubmittedWorkDone();
+      faults.check();
+    },
+    async dispose() {
+      if (!held) return;
+      held = null;
+      faults.close();
+      recorder.flush();
+      transfer.dispose();
+      memory.releaseAll();
+      recorder.dispose();
+      device.destroy();
+      await device.lost;
+    },
+  } satisfies Backend & { ops: Ops };
+}

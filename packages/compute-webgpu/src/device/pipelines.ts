@@ -1,0 +1,117 @@
+/// <reference types="@webgpu/types" />
+import { QLoraError } from '@qlorajs/errors';
+import { type KernelSpec, PARAMETER_BYTES, type ParamType, wgslOf } from './kernel.js';
+import type { GpuStorage } from './storage.js';
+import { SHADER_STAGE_COMPUTE } from './usage.js';
+
+/** A kernel as the recorder runs it. */
+export interface Kernel {
+  readonly spec: KernelSpec;
+  readonly names: readonly string[];
+  readonly writes: readonly boolean[];
+  readonly params: readonly (readonly [string, ParamType])[];
+  /** Programs by which bindings share a buffer; `''` where none do. */
+  readonly programs: Map<string, Program>;
+}
+
+/** A compiled kernel and the bind groups made for it. */
+export interface Program {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  /** Indices of the bindings that are declared. */
+  readonly slots: readonly number[];
+  readonly bindGroups: Map<string, GPUBindGroup>;
+}
+
+/** Compiles every kernel once. */
+export class Pipelines {
+  readonly uniformLayout: GPUBindGroupLayout;
+  readonly #device: GPUDevice;
+  readonly #kernels = new Map<string, Kernel>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    this.uniformLayout = device.createBindGroupLayout({
+      entries: [
+        {
+          binding: 0,
+          visibility: SHADER_STAGE_COMPUTE,
+          buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMETER_BYTES },
+        },
+      ],
+    });
+  }
+
+  kernel(spec: KernelSpec): Kernel {
+    const known = this.#kernels.get(spec.key);
+    if (known) return known;
+    const names = Object.keys(spec.bindings);
+    const kernel: Kernel = {
+      spec,
+      names,
+      writes: names.map((name) => spec.bindings[name].access === 'read_write'),
+      params: Object.entries(spec.params),
+      programs: new Map(),
+    };
+    this.#kernels.set(spec.key, kernel);
+    return kernel;
+  }
+
+  /** The program for these buffers: another text where an input lies in the buffer of an output. */
+  program(kernel: Kernel, storages: readonly GpuStorage[]): Program {
+    let variant = '';
+    for (let i = 0; i < storages.length; i++)
+      if (kernel.writes[i])
+        for (let j = 0; j < storages.length; j++)
+          if (storages[i] === storages[j] && i !== j && !(kernel.writes[j] && j < i))
+            variant += `${j}>${i};`;
+    let program = kernel.programs.get(variant);
+    if (!program) {
+      program = this.#compile(kernel, variant);
+      kernel.programs.set(variant, program);
+    }
+    return program;
+  }
+
+  #compile(kernel: Kernel, variant: string): Program {
+    const { spec, names } = kernel;
+    const aliases = [...names];
+    for (const pair of variant.split(';').filter(Boolean)) {
+      const [from, to] = pair.split('>').map(Number);
+      if (spec.bindings[names[from]].type !== spec.bindings[names[to]].type)
+        throw new QLoraError(
+          'WEBGPU_ALIAS',
+          `${spec.key}: ${names[from]} and ${names[to]} share a buffer but not a type; use a buffer each`,
+          { kind: 'runtime', details: { kernel: spec.key } },
+        );
+      aliases[from] = aliases[to];
+    }
+    const slots = names.flatMap((name, i) => (aliases[i] === name ? [i] : []));
+    const layout = this.#layout(kernel, slots);
+    const code = wgslOf(spec, aliases);
+    const module = this.#device.createShaderModule({ code, label: spec.key });
+    const pipeline = this.#device.createComputePipeline({
+      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout, this.uniformLayout] }),
+      compute: { module, entryPoint: 'main' },
+      label: spec.key,
+    });
+    return { pipeline, layout, slots, bindGroups: new Map() };
+  }
+
+  #layout(kernel: Kernel, slots: readonly number[]): GPUBindGroupLayout {
+    const key = slots.map((i) => `${i}${kernel.writes[i] ? 'w' : 'r'}`).join();
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      layout = this.#device.createBindGroupLayout({
+        entries: slots.map((binding) => ({
+          binding,
+          visibility: SHADER_STAGE_COMPUTE,
+          buffer: { type: kernel.writes[binding] ? 'storage' : 'read-only-storage' },
+        })),
+      });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+}

@@ -1,0 +1,185 @@
+/// <reference types="@webgpu/types" />
+import { BYTES_PER_ELEMENT, type Tensor } from '@qlorajs/compute';
+import { QLoraError } from '@qlorajs/errors';
+import type { Faults } from './faults.js';
+import { type KernelSpec, PARAMETER_BYTES } from './kernel.js';
+import { Pipelines, type Program } from './pipelines.js';
+import { type GpuStorage, storageOf } from './storage.js';
+import { BufferUsage } from './usage.js';
+
+/** Dispatches a submission holds at most: the device starts while the next ones are recorded. */
+const DISPATCHES = 256;
+
+/** Number of workgroups along x, y and z. */
+export type Groups = readonly [number, number?, number?];
+
+/**
+ * Records dispatches into one compute pass and submits them in batches. The parameters of a batch
+ * travel in one uniform buffer, a slot a dispatch; pipelines and bind groups are made once.
+ */
+export class Recorder {
+  readonly pipelines: Pipelines;
+  readonly #device: GPUDevice;
+  readonly #faults: Faults;
+  readonly #maxBinding: number;
+  readonly #uniforms: GPUBuffer;
+  readonly #uniformGroup: GPUBindGroup;
+  readonly #words = new Uint32Array((DISPATCHES * PARAMETER_BYTES) / 4);
+  readonly #floats = new Float32Array(this.#words.buffer);
+  #encoder: GPUCommandEncoder | null = null;
+  #pass: GPUComputePassEncoder | null = null;
+  #used = 0;
+  #recording = 1;
+
+  constructor(device: GPUDevice, faults: Faults, maxBinding: number) {
+    this.#device = device;
+    this.#faults = faults;
+    this.#maxBinding = maxBinding;
+    this.pipelines = new Pipelines(device);
+    const { UNIFORM, COPY_DST } = BufferUsage;
+    const size = this.#words.byteLength;
+    this.#uniforms = device.createBuffer({ size, usage: UNIFORM | COPY_DST, label: 'parameters' });
+    this.#uniformGroup = device.createBindGroup({
+      layout: this.pipelines.uniformLayout,
+      entries: [
+        { binding: 0, resource: { buffer: this.#uniforms, size: PARAMETER_BYTES, offset: 0 } },
+      ],
+    });
+  }
+
+  /**
+   * Records one dispatch.
+   * @param spec looked up by its `key`: build it only where it is cheap, or keep it
+   */
+  dispatch<B extends string, P extends string>(
+    spec: KernelSpec<B, P>,
+    tensors: Readonly<Record<B, Tensor>>,
+    params: Readonly<Record<P, number>>,
+    groups: Groups,
+  ): void {
+    this.#faults.check();
+    if (this.#used === DISPATCHES) this.flush();
+    const kernel = this.pipelines.kernel(spec);
+    const bound = kernel.names.map((name) => tensors[name as B]);
+    const storages = bound.map(storageOf);
+    const program = this.pipelines.program(kernel, storages);
+    const bases = bound.map((tensor, i) => this.#baseOf(tensor, storages[i]));
+    const group = this.#bindGroup(program, bound, storages, bases);
+
+    let at = (this.#used * PARAMETER_BYTES) / 4;
+    bound.forEach((tensor, i) => {
+      this.#words[at++] = tensor.offset - bases[i] / BYTES_PER_ELEMENT[tensor.dtype];
+    });
+    for (const [name, type] of kernel.params) {
+      const value = params[name as P];
+      if (type === 'f32') this.#floats[at++] = value;
+      else this.#words[at++] = value;
+    }
+
+    storages.forEach((storage, i) => {
+      storage.recording = this.#recording;
+      if (kernel.writes[i]) storage.version++;
+    });
+    const pass = this.#open();
+    pass.setPipeline(program.pipeline);
+    pass.setBindGroup(0, group);
+    pass.setBindGroup(1, this.#uniformGroup, [this.#used * PARAMETER_BYTES]);
+    pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
+    this.#used++;
+  }
+
+  /** Records a copy into `target`, a staging buffer. */
+  copyOut(storage: GpuStorage, from: number, target: GPUBuffer, bytes: number): void {
+    this.#faults.check();
+    this.#closePass();
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#encoder.copyBufferToBuffer(storage.buffer, from, target, 0, bytes);
+    storage.recording = this.#recording;
+  }
+
+  /** Whether commands recorded but not submitted use this storage. */
+  isPending(storage: GpuStorage): boolean {
+    return storage.recording === this.#recording;
+  }
+
+  /** Submits what was recorded. */
+  flush(): void {
+    this.#closePass();
+    if (!this.#encoder) return;
+    const commands = this.#encoder.finish();
+    this.#encoder = null;
+    if (this.#used > 0)
+      this.#device.queue.writeBuffer(
+        this.#uniforms,
+        0,
+        this.#words,
+        0,
+        (this.#used * PARAMETER_BYTES) / 4,
+      );
+    this.#device.queue.submit([commands]);
+    this.#used = 0;
+    this.#recording++;
+  }
+
+  dispose(): void {
+    this.#uniforms.destroy();
+  }
+
+  #open(): GPUComputePassEncoder {
+    if (this.#pass) return this.#pass;
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#pass = this.#encoder.beginComputePass();
+    return this.#pass;
+  }
+
+  #closePass(): void {
+    this.#pass?.end();
+    this.#pass = null;
+  }
+
+  /** Bytes before the bound part: 0, unless the buffer is too large to be bound whole. */
+  #baseOf(tensor: Tensor, storage: GpuStorage): number {
+    if (storage.bytes <= this.#maxBinding) return 0;
+    const { minStorageBufferOffsetAlignment: unit } = this.#device.limits;
+    return Math.floor((tensor.offset * BYTES_PER_ELEMENT[tensor.dtype]) / unit) * unit;
+  }
+
+  #bindGroup(
+    program: Program,
+    tensors: readonly Tensor[],
+    storages: readonly GpuStorage[],
+    bases: readonly number[],
+  ): GPUBindGroup {
+    let key = '';
+    for (let i = 0; i < storages.length; i++) {
+      key += `${storages[i].id}`;
+      // A part of a buffer is bound up to the end of the tensor.
+      if (storages[i].bytes > this.#maxBinding) key += `@${bases[i]}+${tensors[i].size}`;
+      key += ',';
+    }
+    const known = program.bindGroups.get(key);
+    if (known) return known;
+    const entries = program.slots.map((binding) => {
+      const { buffer, bytes } = storages[binding];
+      const offset = bases[binding];
+      const size = bytes > this.#maxBinding ? this.#span(tensors[binding], offset) : undefined;
+      return { binding, resource: { buffer, offset, size } };
+    });
+    const group = this.#device.createBindGroup({ layout: program.layout, entries });
+    program.bindGroups.set(key, group);
+    for (const storage of storages) storage.bindGroups.add({ cache: program.bindGroups, key });
+    return group;
+  }
+
+  /** Bytes from `base` to the tensor's end. */
+  #span(tensor: Tensor, base: number): number {
+    const end = (tensor.offset + tensor.size) * BYTES_PER_ELEMENT[tensor.dtype];
+    const size = Math.ceil((end - base) / 4) * 4;
+    if (size <= this.#maxBinding) return size;
+    throw new QLoraError(
+      'WEBGPU_BINDING',
+      `${tensor.label || 'a tensor'} has ${size} bytes, and one operation sees at most ${this.#maxBinding} here; use a smaller batch or a shorter sequence`,
+      { kind: 'runtime', details: { label: tensor.label, size, limit: this.#maxBinding } },
+    );
+  }
+}

@@ -1,0 +1,11 @@
+/** WebGPU's buffer usage bits: the globals that name them exist in pages, not in Node. */
+export const BufferUsage = {
+  MAP_READ: 0x1,
+  COPY_SRC: 0x4,
+  COPY_DST: 0x8,
+  UNIFORM: 0x40,
+  STORAGE: 0x80,
+} as const;
+
+export const MAP_MODE_READ = 1;
+export const SHADER_STAGE_COMPUTE = 4;

@@ -1,0 +1,43 @@
+import type { Ops } from '@qlorajs/compute';
+import type { Engine } from './engine.js';
+import { adamw } from './ops/adamw/adamw.js';
+import { attentionBackward } from './ops/attention/backward.js';
+import { attention } from './ops/attention/forward.js';
+import { crossEntropy } from './ops/cross-entropy/cross-entropy.js';
+import { dropout } from './ops/dropout/dropout.js';
+import { axpby, fill } from './ops/elementwise/elementwise.js';
+import { gelu, geluBackward } from './ops/gelu/gelu.js';
+import { layerNorm, layerNormBackward } from './ops/layer-norm/layer-norm.js';
+import { linear, linearBackward } from './ops/linear/linear.js';
+import { matmul } from './ops/matmul/matmul.js';
+import { dequantizeNf4 } from './ops/nf4/dequantize.js';
+import { clipScale, sumSquares } from './ops/norm/norm.js';
+import { rotary } from './ops/rotary/rotary.js';
+import { gatherRows, scatterAddRows, scatterRows } from './ops/rows/rows.js';
+
+/** Every operation, on one engine. */
+export function bindOps(engine: Engine): Ops {
+  return {
+    gatherRows: (args) => gatherRows(engine, args),
+    scatterRows: (args) => scatterRows(engine, args),
+    scatterAddRows: (args) => scatterAddRows(engine, args),
+    layerNorm: (args) => layerNorm(engine, args),
+    layerNormBackward: (args) => layerNormBackward(engine, args),
+    linear: (args) => linear(engine, args),
+    linearBackward: (args) => linearBackward(engine, args),
+    matmul: (args) => matmul(engine, args),
+    rotary: (args) => rotary(engine, args),
+    attention: (args) => attention(engine, args),
+    attentionBackward: (args) => attentionBackward(engine, args),
+    gelu: (args) => gelu(engine, args),
+    geluBackward: (args) => geluBackward(engine, args),
+    crossEntropy: (args) => crossEntropy(engine, args),
+    dropout: (args) => dropout(engine, args),
+    axpby: (args) => axpby(engine, args),
+    fill: (args) => fill(engine, args),
+    sumSquares: (args) => sumSquares(engine, args),
+    clipScale: (args) => clipScale(engine, args),
+    adamw: (args) => adamw(engine, args),
+    dequantizeNf4: (args) => dequantizeNf4(engine, args),
+  };
+}

@@ -1,0 +1,61 @@
+import {
+  BYTES_PER_ELEMENT,
+  checkLinear,
+  checkLinearBackward,
+  type LinearArgs,
+  type LinearBackwardArgs,
+  type LinearWeight,
+} from '@qlorajs/compute';
+import { slice } from '../../device/storage.js';
+import type { Engine } from '../../engine.js';
+import { linearBackwardF32, linearF32 } from './linear-f32.js';
+
+/** Rows [first, first + count) of a weight. */
+export interface WeightPart {
+  readonly weight: LinearWeight;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** The weight in parts that one dispatch can bind: one part, but for embeddings on small devices. */
+export function weightParts(engine: Engine, weight: LinearWeight): WeightPart[] {
+  const [rows, width] = weight.shape;
+  if (weight.kind !== 'dense') return [{ weight, first: 0, count: rows }];
+  const rowBytes = width * BYTES_PER_ELEMENT[weight.values.dtype];
+  if (rows * rowBytes <= engine.maxBinding) return [{ weight, first: 0, count: rows }];
+  // One row less than fit, for the bytes that aligning the start adds.
+  const fit = Math.max(1, Math.floor(engine.maxBinding / rowBytes) - 1);
+  return Array.from({ length: Math.ceil(rows / fit) }, (_, i) => {
+    const first = i * fit;
+    const count = Math.min(fit, rows - first);
+    const values = slice(weight.values, first * width, count * width);
+    return { weight: { kind: 'dense', shape: [count, width] as const, values }, first, count };
+  });
+}
+
+export function linear(engine: Engine, args: LinearArgs): void {
+  checkLinear(args);
+  const { bias, out } = args;
+  for (const { weight, first, count } of weightParts(engine, args.weight)) {
+    linearF32(engine, {
+      ...args,
+      weight,
+      bias: bias && slice(bias, first, count),
+      out: slice(out, first, out.size - first),
+      outStride: args.weight.shape[0],
+    });
+  }
+}
+
+export function linearBackward(engine: Engine, args: LinearBackwardArgs): void {
+  checkLinearBackward(args);
+  const { dOut } = args;
+  for (const { weight, first } of weightParts(engine, args.weight))
+    linearBackwardF32(engine, {
+      ...args,
+      weight,
+      dOut: slice(dOut, first, dOut.size - first),
+      dOutStride: args.weight.shape[0],
+      accumulate: args.accumulate || first > 0,
+    });
+}
