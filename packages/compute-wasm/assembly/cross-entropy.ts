@@ -15,20 +15,26 @@ function largestOf(x: usize, width: i32): f32 {
   return maxLanes(largest);
 }
 
-/** The sum of exp(x - largest). */
-function sumExponentials(x: usize, width: i32, largest: f32): f64 {
+/** The sum of exp(x - largest); with `keep` the exponentials replace x. */
+function sumExponentials(x: usize, width: i32, largest: f32, keep: bool): f64 {
   const top = f32x4.splat(largest);
   let total: f64 = 0;
   for (let start = 0; start < width; start += STRETCH) {
     const end = min(width, start + STRETCH);
     let sum = f32x4.splat(0);
     let c = start;
-    for (; c + 4 <= end; c += 4)
-      sum = f32x4.add(sum, exp4(f32x4.sub(v128.load(x + ((<usize>c) << 2)), top)));
+    for (; c + 4 <= end; c += 4) {
+      const at = x + ((<usize>c) << 2);
+      const e = exp4(f32x4.sub(v128.load(at), top));
+      sum = f32x4.add(sum, e);
+      if (keep) v128.store(at, e);
+    }
     total += <f64>sumLanes(sum);
     for (; c < end; c++) {
-      const v = exp4(f32x4.splat(load<f32>(x + ((<usize>c) << 2)) - largest));
-      total += <f64>f32x4.extract_lane(v, 0);
+      const at = x + ((<usize>c) << 2);
+      const e = f32x4.extract_lane(exp4(f32x4.splat(load<f32>(at) - largest)), 0);
+      total += <f64>e;
+      if (keep) store<f32>(at, e);
     }
   }
   return total;
@@ -46,18 +52,17 @@ export function crossEntropy(thread: i32): void {
       if (integer(4)) memory.fill(x, 0, (<usize>width) << 2);
       continue;
     }
-    const largest = largestOf(x, width);
-    const sum = sumExponentials(x, width, largest);
     const target = x + ((<usize>label) << 2);
+    const chosen = load<f32>(target);
+    const largest = largestOf(x, width);
+    const sum = sumExponentials(x, width, largest, integer(4) != 0);
     const logarithm = f32x4.extract_lane(log4(f32x4.splat(<f32>sum)), 0);
-    store<f32>(loss, logarithm + (largest - load<f32>(target)));
+    store<f32>(loss, logarithm + (largest - chosen));
     if (!integer(4)) continue;
-    const top = f32x4.splat(largest);
     const scale = f32x4.splat(<f32>(<f64>float(0) / sum));
     for (let c = 0; c < width; c += 4) {
       const at = x + ((<usize>c) << 2);
-      const count = width - c;
-      store4(at, count, f32x4.mul(exp4(f32x4.sub(load4(at, count), top)), scale));
+      store4(at, width - c, f32x4.mul(load4(at, width - c), scale));
     }
     store<f32>(target, load<f32>(target) - float(0));
   }

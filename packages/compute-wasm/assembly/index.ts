@@ -6,6 +6,7 @@ export { crossEntropy } from './cross-entropy';
 export { dequantizeNf4 } from './dequantize';
 export { dropout } from './dropout';
 export { axpby, fill } from './elementwise';
+export { fewRows } from './few-rows';
 export { gelu, geluBackward } from './gelu';
 export { gemm, packA } from './gemm';
 export { gemv } from './gemv';

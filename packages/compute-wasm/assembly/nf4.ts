@@ -17,14 +17,14 @@ export function initialize(codes: usize): void {
   }
 }
 
-/** Two elements in the low lanes. */
-function pair(byte: u32): v128 {
-  return v128.load64_zero(PAIRS + ((<usize>byte) << 3));
-}
-
-/** Four elements, unscaled, of the two bytes in the low half of `bytes`. */
-export function quad(bytes: u32): v128 {
-  return v128.load64_lane(PAIRS + ((<usize>((bytes >> 8) & 255)) << 3), pair(bytes & 255), 1);
+/**
+ * Four elements, unscaled, of the two bytes at bits `shift` and `shift + 8` of `word`. The shifts put
+ * each byte where it is a multiple of 8, the bytes of a pair.
+ */
+export function quad(word: u32, shift: u32): v128 {
+  const first = shift == 0 ? (word << 3) & 0x7f8 : (word >> (shift - 3)) & 0x7f8;
+  const second = (word >> (shift + 5)) & 0x7f8;
+  return v128.load64_lane(second, v128.load64_zero(first, PAIRS), 1, PAIRS);
 }
 
 export function blockSize(): i32 {
@@ -59,8 +59,8 @@ export function decodeNf4(start: u32, count: i32, to: usize): void {
     }
     for (; i + 8 <= stop; i += 8) {
       const bytes = load<u32>(codes + (i >> 1));
-      v128.store(to, f32x4.mul(quad(bytes), scales));
-      v128.store(to, f32x4.mul(quad(bytes >> 16), scales), 16);
+      v128.store(to, f32x4.mul(quad(bytes, 0), scales));
+      v128.store(to, f32x4.mul(quad(bytes, 16), scales), 16);
       to += 32;
     }
     for (; i < stop; i++) {

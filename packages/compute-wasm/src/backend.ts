@@ -78,6 +78,12 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
           `write: ${data.length} elements from ${offset} on do not fit tensor ${name(tensor)}`,
           { kind: 'runtime', details: { length: data.length, offset, shape: tensor.shape } },
         );
+      if (tensor.dtype === 'f16' && !(data instanceof Uint16Array))
+        throw new QLoraError(
+          'COMPUTE_SHAPE',
+          `write: tensor ${name(tensor)} takes the bits of its halves, a Uint16Array`,
+          { kind: 'runtime', details: { dtype: tensor.dtype } },
+        );
       elements(tensor).set(data, offset);
     },
     async read(tensor: Tensor): Promise<Float32Array> {

@@ -35,6 +35,7 @@ export const KERNELS = [
   'crossEntropy',
   'dequantizeNf4',
   'dropout',
+  'fewRows',
   'fill',
   'gatherRows',
   'gelu',
@@ -52,3 +53,8 @@ export const KERNELS = [
 ] as const;
 
 export type Kernel = (typeof KERNELS)[number];
+
+/** The index of each kernel. */
+export const KERNEL_INDEX = Object.fromEntries(
+  KERNELS.map((name, index) => [name, index]),
+) as Readonly<Record<Kernel, number>>;

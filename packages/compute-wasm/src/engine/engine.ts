@@ -1,10 +1,11 @@
 import { NF4_CODE } from '@qlorajs/compute';
+import { QLoraError } from '@qlorajs/errors';
 import {
   CHUNKS,
   FLOATS,
   INTEGERS,
   KERNEL,
-  KERNELS,
+  KERNEL_INDEX,
   type Kernel,
   NEXT_CHUNK,
   SHARED_SCRATCH,
@@ -81,13 +82,21 @@ export class Engine {
     const { i32, f32 } = this.heap;
     i32.set(launch.integers, INTEGERS);
     if (launch.floats) f32.set(launch.floats, FLOATS);
-    i32[KERNEL] = KERNELS.indexOf(kernel);
+    i32[KERNEL] = KERNEL_INDEX[kernel];
     i32[CHUNKS] = launch.chunks;
     i32[NEXT_CHUNK] = 0;
     const call = this.kernels[kernel];
-    if (this.pool && launch.chunks > 1 && launch.work >= WORTH_SHARING)
-      this.pool.share(() => call(0));
-    else call(0);
+    const { pool } = this;
+    try {
+      if (pool && launch.chunks > 1 && launch.work >= WORTH_SHARING) pool.share(() => call(0));
+      else call(0);
+    } catch (cause) {
+      throw new QLoraError(
+        'COMPUTE_KERNEL',
+        `the kernel ${kernel} trapped, so its outputs are undefined; please report this with the call that led to it`,
+        { kind: 'runtime', details: { kernel, ...launch }, cause },
+      );
+    }
   }
 
   /**

@@ -58,10 +58,7 @@ export class Pool {
       Atomics.add(words, TICKET, 1);
       this.#awaitWorkers();
     }
-    if (Atomics.load(words, FAILED) !== 0)
-      throw new QLoraError('COMPUTE_KERNEL', 'a kernel trapped in a worker thread; this is a bug', {
-        kind: 'runtime',
-      });
+    if (Atomics.exchange(words, FAILED, 0) !== 0) throw new Error('a worker thread trapped');
   }
 
   async stop(): Promise<void> {

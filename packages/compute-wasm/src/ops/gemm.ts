@@ -22,10 +22,10 @@ export interface Gemm {
 }
 
 /** Kept in step with assembly/gemm.ts. */
-const DEPTH = 320;
+const DEPTH = 512;
 const SUMS_BYTES = 256;
 /** Columns of b that a chunk packs: at most, and at least when there are threads to feed. */
-const MOST_COLUMNS = 128;
+const MOST_COLUMNS = 256;
 const LEAST_COLUMNS = 32;
 /** Rows of a chunk, at least: below, packing b again for every chunk costs more than it gives. */
 const LEAST_ROWS = 96;
@@ -45,7 +45,8 @@ function cut(engine: Engine, m: number, n: number): { rows: number; columns: num
 }
 
 export function gemm(engine: Engine, args: Gemm): void {
-  const { m, k } = args;
+  const { m, n, k } = args;
+  if (m === 0 || n === 0) return;
   const fitting = Math.floor(PACKED_BYTES / (4 * Math.max(1, k)) / 12) * 12;
   const most = Math.max(96, fitting);
   for (let row = 0; row < m; row += most) multiplyRows(engine, args, row, Math.min(most, m - row));

@@ -13,18 +13,19 @@ import { at, elementChunks } from './context.js';
 import { gemm } from './gemm.js';
 import { withWeight } from './weight.js';
 
-/** Up to this many rows of x a weight is read once and not packed. */
-const FEW_ROWS = 4;
-/** Rows of a weight that a chunk of `gemv` takes. */
-const GEMV_ROWS = 16;
-/** Scratch of `gemv`: a stretch of a widened row, and a vector for each row of x; see assembly/gemv.ts. */
-const GEMV_BYTES = 4 * 1024 + 16 * FEW_ROWS;
+/** Up to this many rows of x nothing is packed. */
+const FEW_ROWS = 16;
+/** Rows of a weight that a chunk of `gemv` or `fewRows` takes. */
+const CHUNK_ROWS = 16;
+/** Scratch of `fewRows`: stretches of two widened rows, and the sums; see assembly/few-rows.ts. */
+const FEW_ROWS_BYTES = 2 * 4 * 1024 + 32 * FEW_ROWS;
 
 export function linear(engine: Engine, args: LinearArgs): void {
   checkLinear(args);
   const { x, weight, bias, out, accumulate } = args;
   const [n, k] = weight.shape;
   const m = out.size / n;
+  if (m === 0) return;
   if (m <= FEW_ROWS) {
     multiplyFewRows(engine, args, m);
     return;
@@ -36,11 +37,11 @@ export function linear(engine: Engine, args: LinearArgs): void {
 function multiplyFewRows(engine: Engine, args: LinearArgs, m: number): void {
   const { x, weight, bias, out, accumulate } = args;
   const [n, k] = weight.shape;
-  engine.reserveScratch(0, GEMV_BYTES);
+  engine.reserveScratch(0, m === 1 ? 4 * k : FEW_ROWS_BYTES);
   const left = [at(engine, x), m, k, 0, 0];
-  const right = [n, at(engine, out), at(engine, bias), accumulate ? 1 : 0, 0, GEMV_ROWS];
-  engine.run('gemv', {
-    chunks: Math.ceil(n / GEMV_ROWS),
+  const right = [n, at(engine, out), at(engine, bias), accumulate ? 1 : 0, 0, CHUNK_ROWS];
+  engine.run(m === 1 ? 'gemv' : 'fewRows', {
+    chunks: Math.ceil(n / CHUNK_ROWS),
     ...withWeight(engine, 'linear', weight, [...left, ...right], []),
     work: m * n * k,
   });
