@@ -153,7 +153,9 @@ export function gemm(thread: i32): void {
     const columns = min(chunkColumns, n - column);
     const firstRow = (chunk / across) * chunkRows;
     const endRow = min(m, firstRow + chunkRows);
-    for (let depth = 0; depth < k; depth += DEPTH) {
+    let depth = 0;
+    // Once at least: with k = 0 the sums are 0.
+    do {
       const deep = min(DEPTH, k - depth);
       packB(depth, deep, column, columns, packedB, widened);
       for (let row = firstRow; row < endRow; row += ROWS_IN_CACHE)
@@ -167,7 +169,8 @@ export function gemm(thread: i32): void {
           packedB,
           sums,
         );
-    }
+      depth += DEPTH;
+    } while (depth < k);
   }
 }
 
