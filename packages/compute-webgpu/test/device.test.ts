@@ -4,6 +4,7 @@ import {
   type LinearWeight,
   tensorFrom,
 } from '@qlorajs/compute';
+import { compareValues, OP_TOLERANCES } from '@qlorajs/compute/testing';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
@@ -100,6 +101,24 @@ describe.skipIf(!gpu)(`WebGPU device${reason ? `: skipped, ${reason}` : ''}`, as
     const wide = tensorFrom(small, counting(2000), [2000]);
     expect(() => small.ops.gelu({ x: wide, out: wide })).toThrowError(/sees at most 4096 here/);
     await small.dispose();
+  });
+
+  test.each([
+    ['a long k is cut into parts', 20, 7, 900],
+    ['tiles of 128', 1024, 1030, 9],
+  ])('products: %s', async (_, m, n, k) => {
+    const run = async (device: typeof backend) => {
+      const a = tensorFrom(device, counting(m * k).map(Math.sin), [k, m]);
+      const b = tensorFrom(device, counting(k * n).map(Math.cos), [k, n]);
+      const out = tensorFrom(device, counting(m * n).map(Math.sin), [m, n]);
+      const form = { m, n, k, transposeA: true, transposeB: false, alpha: 0.5, beta: 2 };
+      device.ops.matmul({ a, b, out, ...form });
+      const values = await device.read(out);
+      for (const tensor of [a, b, out]) device.free(tensor);
+      return values;
+    };
+    const [actual, expected] = [await run(backend), await run(createReferenceBackend())];
+    expect(compareValues(actual, expected, OP_TOLERANCES.matmul)).toEqual([]);
   });
 
   test('memory is counted, and what does not fit is refused', async () => {

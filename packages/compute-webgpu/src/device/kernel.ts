@@ -14,8 +14,8 @@ export type ParamType = 'u32' | 'i32' | 'f32';
  */
 export interface KernelSpec<B extends string = string, P extends string = string> {
   readonly key: string;
-  /** `enable` directives, such as `f16`. */
-  readonly enable?: readonly string[];
+  /** What goes before all declarations, such as `enable f16;`. */
+  readonly directives?: string;
   readonly bindings: Readonly<Record<B, Binding>>;
   readonly params: Readonly<Record<P, ParamType>>;
   /** Declarations and `fn main`. */
@@ -51,7 +51,7 @@ export function wgslOf(spec: KernelSpec, aliases: readonly string[]): string {
       body = body.replace(new RegExp(`\\b${name}\\[`, 'g'), `${aliases[i]}[`);
   });
   return [
-    ...(spec.enable ?? []).map((extension) => `enable ${extension};`),
+    spec.directives ?? '',
     `struct Params {\n${fields.join('\n')}\n}`,
     '@group(1) @binding(0) var<uniform> p: Params;',
     ...declarations,

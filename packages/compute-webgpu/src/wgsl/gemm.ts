@@ -1,6 +1,9 @@
 /** What a tiled product is made of; `p.m`, `p.n` and `p.k` are its sizes. */
 export interface GemmParts {
-  /** Functions `loadA(m, k)`, `loadB(k, n)` and `store(m, n, value)`; loads are in bounds. */
+  /**
+   * Functions `loadA(m, k)`, `loadB(k, n)` and `store(m, n, value, part)`, where `part` counts the
+   * parts of k; loads are in bounds.
+   */
   readonly declarations: string;
   /** Whether elements of A that follow each other in memory run along k. */
   readonly aAlongK: boolean;
@@ -15,8 +18,48 @@ export interface GemmTile {
   readonly perThread: number;
 }
 
-export const SMALL_TILE: GemmTile = { rows: 32, columns: 32, depth: 16, perThread: 4 };
-export const LARGE_TILE: GemmTile = { rows: 64, columns: 64, depth: 16, perThread: 4 };
+/** Large tiles do more arithmetic for every element they stage; thin ones fit an adapter's rank. */
+const HUGE: GemmTile = { rows: 128, columns: 128, depth: 8, perThread: 8 };
+const LARGE: GemmTile = { rows: 64, columns: 64, depth: 16, perThread: 4 };
+const SMALL: GemmTile = { rows: 32, columns: 32, depth: 16, perThread: 4 };
+const NARROW: GemmTile = { rows: 64, columns: 16, depth: 32, perThread: 4 };
+const FLAT: GemmTile = { rows: 16, columns: 64, depth: 32, perThread: 4 };
+
+export function tileKey({ rows, columns }: GemmTile): string {
+  return `${rows}x${columns}`;
+}
+
+/** How a product is cut up. */
+export interface GemmPlan {
+  readonly tile: GemmTile;
+  /** Tiles across and down, and parts of k whose sums are added in a second step. */
+  readonly groups: readonly [number, number, number];
+}
+
+/** Workgroups that keep a large GPU busy. */
+const BUSY = 128;
+/** Steps along k below which a part is not worth a workgroup. */
+const SPAN = 128;
+
+/**
+ * @param canSplit whether k may be cut: a product with few outputs and a long k, as an adapter's,
+ * would otherwise leave most of the GPU idle
+ */
+export function gemmPlan(m: number, n: number, k: number, canSplit: boolean): GemmPlan {
+  const count = (tile: GemmTile) => Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns);
+  const tile =
+    [HUGE, LARGE].find((each) => m >= each.rows && n >= each.columns && count(each) >= 64) ??
+    (n <= 16 && m > 16 ? NARROW : m <= 16 && n > 16 ? FLAT : SMALL);
+  const parts = Math.min(Math.ceil(BUSY / count(tile)), Math.floor(k / SPAN));
+  return {
+    tile,
+    groups: [
+      Math.ceil(n / tile.columns),
+      Math.ceil(m / tile.rows),
+      canSplit ? Math.max(1, parts) : 1,
+    ],
+  };
+}
 
 /** Keeps the threads that fill a tile along k off one memory bank. */
 const PAD = 4;
@@ -48,7 +91,7 @@ function fill(
 /**
  * C = A B in f32: tiles of A and B go through workgroup memory, and every thread keeps a square of
  * products in registers (https://siboehm.com/articles/22/CUDA-MMM). Workgroup x is the tile's column,
- * y its row.
+ * y its row, z the part [z span, (z + 1) span) of k, with `span` in `p.span`.
  */
 export function gemmBody(parts: GemmParts, tile: GemmTile): string {
   const { rows, columns, depth, perThread: t } = tile;
@@ -69,9 +112,10 @@ fn main(
   let row = (local / ${across}u) * ${t}u;
   let column = (local % ${across}u) * ${t}u;
   ${each(t, (i) => `var c${i} = array<f32, ${t}>();`)}
-  for (var start = 0u; start < p.k; start += ${depth}u) {
-    ${fill('tileA', rows, depth, threads, parts.aAlongK, 'if (firstRow + w < p.m && start + k < p.k) { value = loadA(firstRow + w, start + k); }')}
-    ${fill('tileB', columns, depth, threads, parts.bAlongK, 'if (firstColumn + w < p.n && start + k < p.k) { value = loadB(start + k, firstColumn + w); }')}
+  let end = min(p.k, (group.z + 1u) * p.span);
+  for (var start = group.z * p.span; start < end; start += ${depth}u) {
+    ${fill('tileA', rows, depth, threads, parts.aAlongK, 'if (firstRow + w < p.m && start + k < end) { value = loadA(firstRow + w, start + k); }')}
+    ${fill('tileB', columns, depth, threads, parts.bAlongK, 'if (firstColumn + w < p.n && start + k < end) { value = loadB(start + k, firstColumn + w); }')}
     workgroupBarrier();
     for (var k = 0u; k < ${depth}u; k++) {
       let atA = k * ${rows + PAD}u + row;
@@ -84,14 +128,8 @@ fn main(
   ${each(
     t,
     (i) => `if (firstRow + row + ${i}u < p.m) {
-    ${each(t, (j) => `if (firstColumn + column + ${j}u < p.n) { store(firstRow + row + ${i}u, firstColumn + column + ${j}u, c${i}[${j}]); }`)}
+    ${each(t, (j) => `if (firstColumn + column + ${j}u < p.n) { store(firstRow + row + ${i}u, firstColumn + column + ${j}u, c${i}[${j}], group.z); }`)}
   }`,
   )}
 }`;
-}
-
-/** The tile for a product of this size, and the workgroups that cover it. */
-export function gemmPlan(m: number, n: number): { tile: GemmTile; groups: [number, number] } {
-  const tile = m <= 32 || n <= 32 ? SMALL_TILE : LARGE_TILE;
-  return { tile, groups: [Math.ceil(n / tile.columns), Math.ceil(m / tile.rows)] };
 }

@@ -8,7 +8,10 @@ import {
 } from '@qlorajs/compute';
 import { slice } from '../../device/storage.js';
 import type { Engine } from '../../engine.js';
-import { linearBackwardF32, linearF32 } from './linear-f32.js';
+import { hasHalves } from './half-operands.js';
+import { type LinearPart, linearBackwardF32, linearF32 } from './linear-f32.js';
+import { linearBackwardHalf, linearHalf } from './linear-half.js';
+import { isFewRows, linearRows } from './linear-rows.js';
 
 /** Rows [first, first + count) of a weight. */
 export interface WeightPart {
@@ -37,25 +40,31 @@ export function linear(engine: Engine, args: LinearArgs): void {
   checkLinear(args);
   const { bias, out } = args;
   for (const { weight, first, count } of weightParts(engine, args.weight)) {
-    linearF32(engine, {
+    const part: LinearPart = {
       ...args,
       weight,
       bias: bias && slice(bias, first, count),
       out: slice(out, first, out.size - first),
       outStride: args.weight.shape[0],
-    });
+    };
+    if (isFewRows(part)) linearRows(engine, part);
+    else if (engine.tier !== 'f32' && hasHalves(weight)) linearHalf(engine, part);
+    else linearF32(engine, part);
   }
 }
 
 export function linearBackward(engine: Engine, args: LinearBackwardArgs): void {
   checkLinearBackward(args);
   const { dOut } = args;
-  for (const { weight, first } of weightParts(engine, args.weight))
-    linearBackwardF32(engine, {
+  for (const { weight, first } of weightParts(engine, args.weight)) {
+    const product =
+      engine.tier !== 'f32' && hasHalves(weight) ? linearBackwardHalf : linearBackwardF32;
+    product(engine, {
       ...args,
       weight,
       dOut: slice(dOut, first, dOut.size - first),
       dOutStride: args.weight.shape[0],
       accumulate: args.accumulate || first > 0,
     });
+  }
 }

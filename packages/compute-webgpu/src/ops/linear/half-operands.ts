@@ -1,0 +1,142 @@
+import { type LinearWeight, NF4_CODE, type Nf4Weight, type Tensor } from '@qlorajs/compute';
+import { type KernelSpec, read, write } from '../../device/kernel.js';
+import { storageOf } from '../../device/storage.js';
+import { type Engine, flatGroups } from '../../engine.js';
+import { Memo } from '../../memo.js';
+import { eachRow, REDUCE, WIDTH } from '../../wgsl/flat.js';
+import { weightParams, weightReader, weightTensors } from '../../wgsl/weight.js';
+
+/** Rows of an f32 matrix as f16, each by a power of two of its own. */
+export interface HalfRows {
+  /** f16 `[rows, pitch]`; rows beyond the matrix hold anything. */
+  readonly values: Tensor;
+  /** f32 `[rows]`: what a product with a row is multiplied by. */
+  readonly scales: Tensor;
+  readonly pitch: number;
+}
+
+/**
+ * A row is multiplied by the power of two that brings its largest element to [2^14, 2^15): then no
+ * gradient underflows and no activation overflows in f16, and there is no loss scale to look after.
+ */
+const HALF_ROWS: KernelSpec<'x' | 'values' | 'scales', 'rows' | 'width' | 'stride' | 'pitch'> = {
+  key: 'halfRows',
+  directives: 'enable f16;',
+  bindings: { x: read(), values: write('f16'), scales: write() },
+  params: { rows: 'u32', width: 'u32', stride: 'u32', pitch: 'u32' },
+  body: eachRow(
+    /* wgsl */ `
+  var largestHere = 0.0;
+  for (var c = local; c < p.width; c += ${WIDTH}u) {
+    largestHere = max(largestHere, abs(x[p.xAt + row * p.stride + c]));
+  }
+  let exponent = (bitcast<u32>(reduceMax(largestHere, local)) >> 23u) & 255u;
+  // Zeros stay zeros; infinities and NaN stay what they are.
+  let plain = exponent == 0u || exponent == 255u;
+  let power = select(clamp(268u - exponent, 1u, 253u), 127u, plain);
+  let factor = bitcast<f32>(power << 23u);
+  for (var c = local; c < p.pitch; c += ${WIDTH}u) {
+    var value = 0.0;
+    if (c < p.width) { value = x[p.xAt + row * p.stride + c] * factor; }
+    values[p.valuesAt + row * p.pitch + c] = f16(value);
+  }
+  if (local == 0u) { scales[p.scalesAt + row] = bitcast<f32>((254u - power) << 23u); }`,
+    REDUCE,
+  ),
+};
+
+/** What the scratch rows were made from, so that projections of one input convert it once. */
+interface Origin {
+  readonly id: number;
+  readonly version: number;
+  readonly offset: number;
+  readonly layout: string;
+  readonly halves: number;
+}
+
+const origins = new WeakMap<Engine, Origin>();
+
+/**
+ * @param x f32, `rows` rows of `width` elements that are `stride` apart
+ * @param padded rows that the caller may read
+ */
+export function halfRows(
+  engine: Engine,
+  x: Tensor,
+  { rows, width, stride }: { rows: number; width: number; stride: number },
+  padded: number,
+): HalfRows {
+  const pitch = Math.ceil(width / 8) * 8;
+  const values = engine.scratch.get('half rows', 'f16', padded * pitch);
+  const scales = engine.scratch.get('half scales', 'f32', padded);
+  const { id, version } = storageOf(x);
+  const halves = storageOf(values).id;
+  const origin = { id, version, offset: x.offset, layout: `${rows} ${width} ${stride}`, halves };
+  const last = origins.get(engine);
+  const same =
+    last !== undefined &&
+    (Object.keys(origin) as (keyof Origin)[]).every((key) => last[key] === origin[key]);
+  if (!same) {
+    const params = { rows, width, stride, pitch };
+    engine.recorder.dispatch(HALF_ROWS, { x, values, scales }, params, flatGroups(rows));
+    origins.set(engine, origin);
+  }
+  return { values, scales, pitch };
+}
+
+const kernels = new Memo<KernelSpec>();
+
+const TABLE = [...NF4_CODE].map((value, i) => `table[${i}] = ${value};`).join(' ');
+
+/** Eight codes, one word, a thread: `blockSize` is a multiple of eight. */
+function dequantizeKernel(weight: Nf4Weight): KernelSpec {
+  const reader = weightReader(weight);
+  return kernels.get(reader.key, () => ({
+    key: `dequantize to f16, ${reader.key}`,
+    directives: 'enable f16;',
+    bindings: { ...reader.bindings, halves: write('vec4u') },
+    params: { ...reader.params, size: 'u32' },
+    body: /* wgsl */ `${reader.declarations}
+var<workgroup> table: array<f32, 16>;
+@compute @workgroup_size(${WIDTH})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  if (local == 0u) { ${TABLE} }
+  workgroupBarrier();
+  let i = (group.y * groups.x + group.x) * ${WIDTH}u + local;
+  if (i >= p.size) { return; }
+  let word = codes[p.codesAt / 4u + i];
+  let scale = scaleAt(i * 8u / p.blockSize);
+  var pairs: vec4u;
+  for (var pair = 0u; pair < 4u; pair++) {
+    let byte = (word >> (pair * 8u)) & 255u;
+    let values = vec2f(table[byte >> 4u], table[byte & 15u]) * scale;
+    pairs[pair] = bitcast<u32>(vec2h(values));
+  }
+  halves[p.halvesAt / 8u + i] = pairs;
+}`,
+  }));
+}
+
+/** Whether a weight can be had as f16 rows that start on 16 bytes. */
+export function hasHalves(weight: LinearWeight): boolean {
+  if (weight.shape[1] % 8 !== 0) return false;
+  if (weight.kind === 'dense')
+    return weight.values.dtype === 'f16' && weight.values.offset % 8 === 0;
+  return weight.blockSize % 8 === 0 && weight.codes.offset % 4 === 0;
+}
+
+/** The weight `[out, in]` in f16: itself, or decoded to the one scratch that all weights share. */
+export function halfWeight(engine: Engine, weight: LinearWeight): Tensor {
+  if (weight.kind === 'dense') return weight.values;
+  const size = weight.shape[0] * weight.shape[1];
+  const halves = engine.scratch.get('half weight', 'f16', size);
+  const kernel = dequantizeKernel(weight);
+  const tensors = { ...weightTensors(weight), halves };
+  const params = { ...weightParams(weight), size: size / 8 };
+  engine.recorder.dispatch(kernel, tensors, params, flatGroups(Math.ceil(size / 8 / WIDTH)));
+  return halves;
+}
