@@ -8,8 +8,9 @@ const files = {
   validation: 'validation.jsonl',
   test: 'test.jsonl',
 };
-// One chat of every topic, then the next of each: any first N rows are a mixture.
-const chats = readChats().sort((a, b) => a.number - b.number);
+// One chat of every topic, then the next of each: any first N rows are a mixture. English follows.
+const last = (chat) => Number(chat.row.language === 'en');
+const chats = readChats().sort((a, b) => last(a) - last(b) || a.number - b.number);
 
 for (const [split, name] of Object.entries(files)) {
   const rows = chats.filter(({ number }) => splitOf(number) === split).map(({ row }) => row);

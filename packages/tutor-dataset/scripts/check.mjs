@@ -1,23 +1,37 @@
-// node scripts/check.mjs: runs every Python block of the answers and every <|check|> with python3.
+// node scripts/check.mjs: runs every Python block of the answers and every <|check|> with python3,
+// and every JavaScript block with node.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { javascriptFaults } from './run-javascript.mjs';
 import { readChats } from './source.mjs';
 
-const chats = readChats().map(({ row, check }) => ({
-  id: row.id,
-  check,
-  blocks: row.messages
+const chats = readChats();
+const blocksOf = (row, language) =>
+  row.messages
     .filter(({ role }) => role === 'assistant')
     .flatMap(({ content }) =>
-      [...content.matchAll(/```python\n([\s\S]*?)\n```/g)].map((match) => match[1]),
-    ),
-}));
+      [...content.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\\n\`\`\``, 'g'))].map(
+        (match) => match[1],
+      ),
+    );
+
 const { status } = spawnSync(
   'python3',
   [fileURLToPath(new URL('run_blocks.py', import.meta.url))],
   {
-    input: JSON.stringify(chats),
+    input: JSON.stringify(
+      chats.map(({ row, check }) => ({ id: row.id, check, blocks: blocksOf(row, 'python') })),
+    ),
     stdio: ['pipe', 'inherit', 'inherit'],
   },
 );
-process.exitCode = status ?? 1;
+
+const blocks = chats.flatMap(({ row }) =>
+  blocksOf(row, 'javascript').map((code) => ({ id: row.id, code })),
+);
+const faults = blocks.flatMap(({ id, code }) =>
+  javascriptFaults(code).map((fault) => `${id}: ${fault}`),
+);
+console.log(`${blocks.length} JavaScript blocks ran, ${faults.length} faults`);
+for (const fault of faults) console.error(fault);
+process.exitCode = faults.length > 0 ? 1 : (status ?? 1);

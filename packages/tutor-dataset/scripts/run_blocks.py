@@ -45,7 +45,7 @@ def faults(chat):
 chats = json.load(sys.stdin)
 found = [f"{chat['id']}: {fault}" for chat in chats for fault in faults(chat)]
 print(
-    f"{sum(len(chat['blocks']) for chat in chats)} blocks and"
+    f"{sum(len(chat['blocks']) for chat in chats)} Python blocks and"
     f" {sum(bool(chat['check']) for chat in chats)} checks ran, {len(found)} faults"
 )
 sys.exit("\n".join(found) or 0)

@@ -1,14 +1,25 @@
-// Reads data/src/*.txt: one file a topic, one chat after each `=== level | skill, skill` line, its
-// turns after `<|user|>` and `<|assistant|>` lines, and after `<|check|>` the Python that proves
-// what its prose claims (never part of the dataset).
-import { readdirSync, readFileSync } from 'node:fs';
+// Reads data/src/*.txt (Spanish) and data/src/en/*.txt (English): one file a topic, one chat after
+// each `=== level | skill, skill` line, its turns after `<|user|>` and `<|assistant|>` lines, and
+// after `<|check|>` the Python that proves what its prose claims (never part of the dataset).
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
-const folder = new URL('../data/src/', import.meta.url);
+const languages = [
+  {
+    language: 'es',
+    folder: new URL('../data/src/', import.meta.url),
+    prefix: '',
+    systemPrompt: 'Eres un tutor de algoritmos. Explica en español, paso a paso.',
+  },
+  {
+    language: 'en',
+    folder: new URL('../data/src/en/', import.meta.url),
+    prefix: 'en-',
+    systemPrompt: 'You are an algorithms tutor. Explain in English, step by step.',
+  },
+];
 
-export const systemPrompt = 'Eres un tutor de algoritmos. Explica en español, paso a paso.';
-
-function parseChat(topic, number, text) {
-  const id = `${topic}-${String(number).padStart(2, '0')}`;
+function parseChat({ language, prefix, systemPrompt }, topic, number, text) {
+  const id = `${prefix}${topic}-${String(number).padStart(2, '0')}`;
   const [head, ...parts] = text.split(/^<\|(user|assistant|check)\|>\n/m);
   const [level, skills] = head.split('|').map((each) => each.trim());
   if (!skills || parts.length < 4) {
@@ -25,22 +36,31 @@ function parseChat(topic, number, text) {
   }
   const named = skills.split(',').map((skill) => skill.trim());
   // What the text itself shows is not left to whoever writes the header.
-  if (messages.some(({ content }) => content.includes('```python'))) named.push('programar');
+  if (messages.some(({ content }) => /```(python|javascript)/.test(content))) {
+    named.push('programar');
+  }
   if (messages.length > 3) named.push('seguimiento');
-  const row = { id, topic, level, language: 'es', skills: [...new Set(named)], messages };
+  const row = { id, topic, level, language, skills: [...new Set(named)], messages };
   return { row, number, check };
 }
 
-/** Every chat as `{ row, number, check }`, `number` counting from 1 inside its topic. */
+/**
+ * Every chat as `{ row, number, check }`, the Spanish ones first, `number` counting from 1 inside
+ * its file.
+ */
 export function readChats() {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith('.txt'))
-    .sort()
-    .flatMap((name) =>
-      readFileSync(new URL(name, folder), 'utf8')
-        .split(/^=== /m)
-        .slice(1)
-        .map((text, index) => parseChat(name.replace(/\.txt$/, ''), index + 1, text)),
+  return languages
+    .filter(({ folder }) => existsSync(folder))
+    .flatMap((source) =>
+      readdirSync(source.folder)
+        .filter((name) => name.endsWith('.txt'))
+        .sort()
+        .flatMap((name) =>
+          readFileSync(new URL(name, source.folder), 'utf8')
+            .split(/^=== /m)
+            .slice(1)
+            .map((text, at) => parseChat(source, name.replace(/\.txt$/, ''), at + 1, text)),
+        ),
     );
 }
 

@@ -1,6 +1,7 @@
 export {
   ANSWER_HEADINGS,
   type AnswerHeading,
+  ENGLISH_ANSWER_HEADINGS,
   hasTutorFormat,
   headingsOf,
 } from './answer-format.js';
