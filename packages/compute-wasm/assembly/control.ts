@@ -44,6 +44,9 @@ export function threadScratch(thread: i32): usize {
 /** Elements of one chunk of an elementwise kernel. */
 export const CHUNK_ELEMENTS: i32 = 16384;
 
+/** Rows of one chunk of the kernels that do little with each row. */
+export const CHUNK_ROWS: i32 = 16;
+
 /** One past the last element of a chunk over `total` elements. */
 export function chunkEnd(chunk: i32, total: i32): i32 {
   return min(total, (chunk + 1) * CHUNK_ELEMENTS);

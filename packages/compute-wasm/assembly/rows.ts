@@ -1,4 +1,4 @@
-import { chunkCount, integer, nextChunk, pointer } from './control';
+import { CHUNK_ROWS, chunkCount, integer, nextChunk, pointer } from './control';
 import { widenHalves } from './half';
 import { load4, store4 } from './simd';
 
@@ -17,11 +17,16 @@ function id(i: i32): i32 {
   return load<i32>(pointer(IDS) + ((<usize>i) << 2));
 }
 
-/** A chunk is one row of `out`. */
+/** A chunk is CHUNK_ROWS rows of `out`. */
 export function gatherRows(thread: i32): void {
+  for (let chunk = nextChunk(); chunk < chunkCount(); chunk = nextChunk())
+    gather(chunk * CHUNK_ROWS, min(integer(COUNT), (chunk + 1) * CHUNK_ROWS));
+}
+
+function gather(start: i32, end: i32): void {
   const width = integer(WIDTH);
   const bytes = (<usize>width) << 2;
-  for (let row = nextChunk(); row < chunkCount(); row = nextChunk()) {
+  for (let row = start; row < end; row++) {
     const to = pointer(OUT) + <usize>row * bytes;
     const from = id(row);
     if (from < 0) memory.fill(to, 0, bytes);

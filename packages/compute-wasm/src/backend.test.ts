@@ -1,6 +1,6 @@
 import { createReferenceBackend, integersFrom, type Tensor, tensorFrom } from '@qlorajs/compute';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createWasmBackend } from './index.js';
+import { createWasmBackend, hasRelaxedSimd } from './index.js';
 
 const made: ReturnType<typeof createWasmBackend>[] = [];
 afterAll(async () => {
@@ -280,6 +280,28 @@ describe('operations', () => {
       expect((await backend.read(out))[0]).toBe(200_000);
     },
   );
+});
+
+describe('options', () => {
+  test.each([{ threads: 0 }, { threads: 1.5 }, { threads: 65 }, { memoryLimit: 1000 }])(
+    '%o is refused',
+    async (options) => {
+      await expect(createWasmBackend(options)).rejects.toThrowError(
+        expect.objectContaining({ code: 'COMPUTE_OPTION', kind: 'input' }),
+      );
+    },
+  );
+
+  test('relaxedSimd: true gives the relaxed build, or an error where the host has none', async () => {
+    const asked = createWasmBackend({ threads: 1, relaxedSimd: true });
+    if (hasRelaxedSimd()) {
+      expect((await asked).info.relaxedSimd).toBe(true);
+      await (await asked).dispose();
+    } else
+      await expect(asked).rejects.toThrowError(
+        expect.objectContaining({ code: 'COMPUTE_NO_RELAXED_SIMD', kind: 'input' }),
+      );
+  });
 });
 
 test('after dispose nothing is live and nothing can be used', async () => {

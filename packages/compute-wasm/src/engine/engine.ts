@@ -41,6 +41,22 @@ export interface Launch {
 /** Below this much work the caller is through before a worker has woken up. */
 const WORTH_SHARING = 30_000;
 
+/** More threads than this have not been tried. */
+const MOST_THREADS = 64;
+/** Bytes below which not even the scratch has room. */
+const LEAST_MEMORY = 4 * 2 ** 20;
+/** What 32-bit addresses reach. */
+const MOST_MEMORY = 2 ** 32;
+
+function expectOption(name: string, value: number | undefined, least: number, most: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
+  throw new QLoraError(
+    'COMPUTE_OPTION',
+    `createWasmBackend: ${name} is ${value}; give an integer from ${least} to ${most}`,
+    { details: { name, value, least, most } },
+  );
+}
+
 /** The memory, the kernels and the threads. */
 export class Engine {
   #sharedBytes = 0;
@@ -57,7 +73,9 @@ export class Engine {
   ) {}
 
   static async start(options: WasmOptions): Promise<Engine> {
-    const heap = new Heap(options.memoryLimit ?? Number.POSITIVE_INFINITY);
+    expectOption('threads', options.threads, 1, MOST_THREADS);
+    expectOption('memoryLimit', options.memoryLimit, LEAST_MEMORY, MOST_MEMORY);
+    const heap = new Heap(options.memoryLimit ?? MOST_MEMORY);
     const { module, relaxed } = await compileKernels(
       options.relaxedSimd ?? 'auto',
       HAS_SHARED_MEMORY,
@@ -70,8 +88,8 @@ export class Engine {
     heap.f32.set(NF4_CODE, codes / 4);
     exports.initialize(codes);
     heap.free(codes);
-    const wanted = options.threads ?? availableThreads();
-    const threads = HAS_SHARED_MEMORY ? Math.max(1, Math.floor(wanted)) : 1;
+    const wanted = options.threads ?? Math.min(MOST_THREADS, availableThreads());
+    const threads = HAS_SHARED_MEMORY ? wanted : 1;
     const pool = threads > 1 ? await Pool.start(threads - 1, module, heap.memory) : null;
     return new Engine(heap, relaxed, threads, exports.ROWS.value, exports, pool);
   }

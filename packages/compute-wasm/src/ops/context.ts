@@ -11,6 +11,9 @@ export function at(engine: Engine, tensor: Tensor | null): number {
 /** Elements of a chunk of the elementwise kernels; kept in step with assembly/control.ts. */
 export const CHUNK_ELEMENTS = 16384;
 
+/** Rows of a chunk of `rotary` and `gatherRows`; kept in step with assembly/control.ts. */
+export const CHUNK_ROWS = 16;
+
 export function elementChunks(size: number): number {
   return Math.ceil(size / CHUNK_ELEMENTS);
 }

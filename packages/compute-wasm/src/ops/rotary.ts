@@ -1,7 +1,7 @@
 import { checkRotary, type RotaryArgs } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { Engine } from '../engine/engine.js';
-import { at, expectIntegers } from './context.js';
+import { at, CHUNK_ROWS, expectIntegers } from './context.js';
 
 export function rotary(engine: Engine, args: RotaryArgs): void {
   checkRotary(args);
@@ -16,8 +16,8 @@ export function rotary(engine: Engine, args: RotaryArgs): void {
   expectIntegers(engine, 'rotary', 'positions', positions, 0, last);
   const tensors = [x, positions, cos, sin].map((tensor) => at(engine, tensor));
   engine.run('rotary', {
-    chunks: positions.size,
-    integers: [...tensors, heads, headDim, rotaryDim / 2],
+    chunks: Math.ceil(positions.size / CHUNK_ROWS),
+    integers: [...tensors, heads, headDim, rotaryDim / 2, positions.size],
     floats: [inverse ? -1 : 1],
     work: positions.size * heads * rotaryDim,
   });

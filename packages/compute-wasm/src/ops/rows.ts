@@ -1,7 +1,7 @@
 import { checkGatherRows, checkScatterRows, type RowsArgs } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { Engine } from '../engine/engine.js';
-import { ANY_NEGATIVE, at, expectIntegers } from './context.js';
+import { ANY_NEGATIVE, at, CHUNK_ROWS, expectIntegers } from './context.js';
 
 /** Columns of a chunk; kept in step with assembly/rows.ts. */
 const SCATTER_COLUMNS = 128;
@@ -21,8 +21,11 @@ export function gatherRows(engine: Engine, args: RowsArgs): void {
     });
   const last = Math.floor(source.size / width) - 1;
   expectIntegers(engine, 'gatherRows', 'ids', ids, ANY_NEGATIVE, last);
-  const work = ids.size * width;
-  engine.run('gatherRows', { chunks: ids.size, integers: integers(engine, args), work });
+  engine.run('gatherRows', {
+    chunks: Math.ceil(ids.size / CHUNK_ROWS),
+    integers: integers(engine, args),
+    work: ids.size * width,
+  });
 }
 
 function scatter(engine: Engine, op: 'scatterRows' | 'scatterAddRows', args: RowsArgs): void {
