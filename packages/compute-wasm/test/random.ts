@@ -2,7 +2,6 @@ import {
   type Backend,
   counterBits,
   counterKey,
-  counterNormal,
   integersFrom,
   type LinearWeight,
   sizeOf,
@@ -26,11 +25,12 @@ export class Inputs {
     return tensor;
   }
 
-  floats(shape: readonly number[], scale = 1): Tensor {
+  /** Uniform in [-scale, scale). */
+  floats(shape: readonly number[], scale = 1.7): Tensor {
     const key = counterKey(this.#seed++, 1);
     const values = Float32Array.from(
       { length: sizeOf(shape) },
-      (_, i) => scale * counterNormal(key, i),
+      (_, i) => scale * (counterBits(key, i) * 2 ** -31 - 1),
     );
     return this.#keep(tensorFrom(this.#backend, values, shape));
   }
