@@ -4,7 +4,15 @@
  */
 const LAYERS = [
   ['errors'],
-  ['safetensors', 'quant-nf4', 'chat-template', 'tokenizer', 'dataset', 'phi-nano', 'tutor-dataset'],
+  [
+    'safetensors',
+    'quant-nf4',
+    'chat-template',
+    'tokenizer',
+    'dataset',
+    'phi-nano',
+    'tutor-dataset',
+  ],
   ['compute'],
   ['compute-wasm', 'compute-webgpu', 'compute-gpujs', 'lora', 'paged-optim', 'trainer'],
   ['phi2-model'],
@@ -21,7 +29,11 @@ const upward = LAYERS.flatMap((names, layer) =>
     from: { path: source([name]), pathNot: TESTS },
     to: {
       // Its own layer too: neighbours know each other as structural interfaces, if at all.
-      path: source(LAYERS.slice(layer).flat().filter((other) => other !== name)),
+      path: source(
+        LAYERS.slice(layer)
+          .flat()
+          .filter((other) => other !== name),
+      ),
     },
   })),
 );
