@@ -59,16 +59,12 @@ export async function openOutput(
 ): Promise<OutputFolder> {
   const made = await missingFolders(resolve(path));
   const discardIfEmpty = async (): Promise<void> => {
-    for (const each of made.toReversed()) {
-      try {
-        await rmdir(each);
-      } catch {
-        return; // something was written there
-      }
-    }
+    // Fails where something was written, or where making it failed: both are to be left alone.
+    for (const each of made.toReversed()) await rmdir(each).catch(() => {});
   };
   try {
-    await withFile('make the folder', path, () => mkdir(path, { recursive: true }));
+    // One by one: Node's own recursive form never returns where the system refuses, as in /proc.
+    for (const each of made) await withFile('make the folder', each, () => mkdir(each));
     await checkContent(path, options.reuse, options.remedy);
     const probe = join(path, `.probe.tmp-${process.pid}`);
     await withFile('write into', path, () => writeFile(probe, 'probe'));

@@ -26,10 +26,10 @@ export interface AnswerContext {
   readonly onToken?: (id: number) => void;
 }
 
-/** The messages of one question. */
-export function question(text: string, system: string | undefined): ChatMessage[] {
-  const user = { role: 'user', content: text };
-  return system === undefined ? [user] : [{ role: 'system', content: system }, user];
+/** The system message, as a list: the one that was given, else the voice's own; '' is none. */
+export function systemMessage(voice: Voice, given: string | undefined): ChatMessage[] {
+  const content = given ?? voice.systemPrompt ?? '';
+  return content === '' ? [] : [{ role: 'system', content }];
 }
 
 /** Prompt tokens of messages; without a chat template only a lone user text can be continued. */

@@ -3,7 +3,7 @@ import { QLoraError } from '@qlorajs/errors';
 import { Decoder } from '@qlorajs/phi2-model';
 import type { GenerationSettings } from '../options/generation-options.js';
 import { nearest } from '../options/nearest.js';
-import { type Answer, type AnswerContext, answer, tokensOf } from './answer.js';
+import { type Answer, type AnswerContext, answer, systemMessage, tokensOf } from './answer.js';
 import type { Session, Voice } from './session.js';
 
 /** An answer, and how many old turns had to go to make room for it. */
@@ -24,7 +24,7 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
  */
 export class Conversation {
   readonly #session: Session;
-  readonly #system: ChatMessage[];
+  readonly #system: string | undefined;
   readonly #decoder: Decoder;
   /** What the decoder holds. */
   #held: number[] = [];
@@ -33,7 +33,7 @@ export class Conversation {
 
   constructor(session: Session, system: string | undefined) {
     this.#session = session;
-    this.#system = system === undefined ? [] : [{ role: 'system', content: system }];
+    this.#system = system;
     this.#decoder = new Decoder(session.model);
     this.#voice = session.voices[0];
   }
@@ -67,7 +67,8 @@ export class Conversation {
   #fit(settings: GenerationSettings): { ids: number[]; forgotten: number } {
     const { capacity } = this.#decoder;
     const room = capacity - Math.min(settings.maxNewTokens, Math.floor(capacity / 4));
-    const tokens = () => tokensOf(this.#voice, [...this.#system, ...this.#messages]);
+    const tokens = () =>
+      tokensOf(this.#voice, [...systemMessage(this.#voice, this.#system), ...this.#messages]);
     let ids = tokens();
     let forgotten = 0;
     while (ids.length > room && this.#messages.length > 2) {

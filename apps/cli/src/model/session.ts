@@ -17,6 +17,7 @@ import type { Ui } from '../report/ui.js';
 import { type ChatFormat, ownFormat } from './chat-format.js';
 import { embeddingShape } from './embedding-shape.js';
 import { type HoldOptions, loadModel, openWeights } from './load-model.js';
+import { readSystemPrompt } from './system-prompt.js';
 import { readTokenizer } from './tokenizer-files.js';
 
 /** The base, or the base with one adapter, ready to answer. */
@@ -26,6 +27,8 @@ export interface Voice {
   readonly tokenizer: Tokenizer;
   /** null: no template anywhere; texts are continued as they are. */
   readonly format: ChatFormat | null;
+  /** The system message that its adapter was trained with. */
+  readonly systemPrompt: string | undefined;
 }
 
 /** A loaded base and whoever speaks on it. */
@@ -89,7 +92,8 @@ async function voiceOf(
       { details: { folder: base.path } },
     );
   const format = ownFormat(tokenizer) ?? (ofBase === null ? null : ownFormat(ofBase));
-  return { name, adapter, tokenizer, format };
+  const systemPrompt = folder === null ? undefined : await readSystemPrompt(folder.path);
+  return { name, adapter, tokenizer, format, systemPrompt };
 }
 
 function names(folders: readonly AdapterFolder[]): string[] {

@@ -1,9 +1,12 @@
 import { type OptionsOf, option, optional } from './table.js';
-import { integer, number, text } from './value-types.js';
+import { anyText, integer, number } from './value-types.js';
 
 /** How answers are chosen, in `ask` and `chat`; the defaults are greedy. */
 export const generationOptions = {
-  system: optional(text('TEXT'), 'system message'),
+  system: optional(
+    anyText('TEXT'),
+    "system message (default: the one the adapter was trained with; '' is none)",
+  ),
   max_new_tokens: option(integer(1), 256, 'length limit of an answer'),
   temperature: option(number(0), 0, '0 always takes the likeliest token'),
   top_p: option(number(0, 1), 1, 'nucleus: keep this much probability'),

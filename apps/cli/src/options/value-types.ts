@@ -60,6 +60,17 @@ export function text(placeholder: string): ValueType<string> {
   };
 }
 
+/** A text that may be empty. */
+export function anyText(placeholder: string): ValueType<string> {
+  return {
+    placeholder,
+    parse(value, name) {
+      if (typeof value === 'string') return value;
+      throw wrong(name, value, 'a text');
+    },
+  };
+}
+
 /** One of a few words. */
 export function choice<const T extends string>(...words: readonly T[]): ValueType<T> {
   return {

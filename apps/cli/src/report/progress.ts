@@ -8,7 +8,7 @@ export interface Progress {
   clear(): void;
 }
 
-const WIDTH = 24;
+const WIDTH = 16;
 const MILLISECONDS_BETWEEN = 80;
 
 /** `━━━━━━━─────` */
@@ -19,9 +19,14 @@ export function bar(share: number): string {
 
 const SILENT: Progress = { show: () => {}, clear: () => {} };
 
-/** The display of a terminal; one that shows nothing with `--quiet` or when stderr is no terminal. */
+/** Whether stderr is a terminal with room to draw on. */
+export function isLive(): boolean {
+  return process.stderr.isTTY === true && process.stderr.rows > 0;
+}
+
+/** The display of a terminal; one that shows nothing with `--quiet` or when stderr is none. */
 export function createProgress(ui: Ui): Progress {
-  if (ui.quiet || !process.stderr.isTTY) return SILENT;
+  if (ui.quiet || !isLive()) return SILENT;
   // The cursor stays: hiding it would take signal handlers that keep Ctrl-C from its work.
   const update = createLogUpdate(process.stderr, { showCursor: true });
   let last = 0;

@@ -4,6 +4,7 @@ import type { Tokenizer } from '@qlorajs/tokenizer';
 import type { BatchSource } from '@qlorajs/trainer';
 import type { BaseFolder } from '../io/base-folder.js';
 import { type ChatFormat, chooseChatFormat, ownFormat } from '../model/chat-format.js';
+import { commonSystemPrompt } from '../model/system-prompt.js';
 import { readTokenizer } from '../model/tokenizer-files.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import type { Ui } from '../report/ui.js';
@@ -19,6 +20,8 @@ export interface PreparedData {
   readonly tokenizer: Tokenizer | null;
   /** null: there are no chats and the base has no chat template. */
   readonly format: ChatFormat | null;
+  /** The system message that all chats share. */
+  readonly systemPrompt: string | null;
   /** Examples that are trained on. */
   readonly examples: number;
   readonly train: BatchSource<Batch>;
@@ -95,6 +98,7 @@ export async function prepareData(
   return {
     tokenizer,
     format,
+    systemPrompt: commonSystemPrompt(rows),
     examples: kept.length,
     train: trainingBatches(kept, {
       ...batching,

@@ -1,4 +1,4 @@
-import { appendFile } from 'node:fs/promises';
+import { appendFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeWhole } from '../io/atomic.js';
 import { withFile } from '../io/file-error.js';
@@ -17,11 +17,11 @@ export class RunLog {
     this.#path = join(out, LOG_FILE);
   }
 
-  /** An empty log; when a run is resumed, its lines up to the checkpoint's step. */
+  /** No log yet; when a run is resumed, its lines up to the checkpoint's step. */
   async begin(
     resumedFrom: { readonly folder: string; readonly step: number } | null,
   ): Promise<void> {
-    if (resumedFrom === null) return writeWhole(this.#path, '');
+    if (resumedFrom === null) return rm(this.#path, { force: true });
     const source = join(dirname(resumedFrom.folder), LOG_FILE);
     const lines = (await kindOf(source)) === 'file' ? (await readText(source)).split('\n') : [];
     const kept = lines.filter((line) => stepOf(line) <= resumedFrom.step);

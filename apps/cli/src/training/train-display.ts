@@ -1,6 +1,6 @@
 import type { EvaluationEvent, StepEvent } from '@qlorajs/trainer';
 import { formatBytes, formatDuration, formatRate } from '../report/format.js';
-import type { Progress } from '../report/progress.js';
+import { isLive, type Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 import type { StepRecord } from './history.js';
 
@@ -41,7 +41,7 @@ export class TrainDisplay {
     this.#progress.show(text, event.step / event.totalSteps);
     if (event.skipped)
       this.#ui.warn(`step ${event.step}: the gradients were not finite, nothing was changed`);
-    if (record !== null && !process.stderr.isTTY) this.#ui.info(text);
+    if (record !== null && !isLive()) this.#ui.info(text);
   }
 
   evaluation(event: EvaluationEvent): void {

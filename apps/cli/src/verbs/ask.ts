@@ -1,4 +1,4 @@
-import { answer, question, tokensOf } from '../model/answer.js';
+import { answer, systemMessage, tokensOf } from '../model/answer.js';
 import { openSession } from '../model/session.js';
 import {
   adapterOption,
@@ -30,7 +30,8 @@ export const ask = verb({
       const [voice] = session.voices;
       if (voice.format === null)
         ui.info(`${voice.name} has no chat template: the text is continued as it is`);
-      const ids = tokensOf(voice, question(text, options.system));
+      const messages = [...systemMessage(voice, options.system), { role: 'user', content: text }];
+      const ids = tokensOf(voice, messages);
       const onText = (piece: string) => ui.print(piece);
       const result = await answer(session.model, voice, ids, options, { signal, onText });
       ui.print('\n');

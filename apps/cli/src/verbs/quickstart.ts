@@ -1,10 +1,149 @@
-import { trainingOptions } from '../options/training-options.js';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { QLoraError } from '@qlorajs/errors';
+import { phiNano } from '@qlorajs/phi-nano';
+import { hasTutorFormat, quickstartQuestions, tutorDataset } from '@qlorajs/tutor-dataset';
+import { answer, tokensOf } from '../model/answer.js';
+import type { Voice } from '../model/session.js';
+import { backendOptions } from '../options/common-options.js';
+import { generationOptions } from '../options/generation-options.js';
+import { withDefaults } from '../options/resolve.js';
+import { type OptionsOf, option } from '../options/table.js';
+import { type TrainingOptions, trainingOptions } from '../options/training-options.js';
+import { text } from '../options/value-types.js';
+import { EXIT } from '../report/failure.js';
+import { formatBytes, formatDuration } from '../report/format.js';
+import { onInterrupt } from '../report/interrupt.js';
+import { createProgress } from '../report/progress.js';
+import { paint, type Ui } from '../report/ui.js';
+import { describeJob } from '../training/describe-job.js';
+import { prepareTraining, type TrainingJob } from '../training/prepare.js';
+import { TrainingRun } from '../training/run.js';
 import { verb } from './verb.js';
+
+const ANSWER = { ...withDefaults(generationOptions, {}), maxNewTokens: 300 };
+
+const quickstartOptions = {
+  out: option(text('DIR'), 'tutor-algoritmos', 'folder for the adapter'),
+  seed: trainingOptions.seed,
+  max_steps: trainingOptions.max_steps,
+  ...backendOptions,
+};
+
+/** What was measured to fit phi-nano and the tutor's chats; see the README. */
+function settings(given: OptionsOf<typeof quickstartOptions>): TrainingOptions {
+  return withDefaults(trainingOptions, {
+    ...given,
+    base: phiNano.name,
+    data: fileURLToPath(tutorDataset.train),
+    evalData: fileURLToPath(tutorDataset.validation),
+    overwrite: true,
+    learningRate: 3e-3,
+    lrSchedulerType: 'cosine',
+    numTrainEpochs: 3,
+    saveSteps: 0,
+  });
+}
+
+/** Answers the questions with the model as it is now. */
+async function answers(
+  job: TrainingJob,
+  title: string,
+  ui: Ui,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { model, format, tokenizer } = job;
+  if (format === null || tokenizer === null)
+    throw new QLoraError('TOKENIZER_MISSING', 'phi-nano has lost its tokenizer', {
+      kind: 'runtime',
+    });
+  const voice: Voice = {
+    ...{ name: title, adapter: null, tokenizer, format },
+    systemPrompt: tutorDataset.systemPrompt,
+  };
+  ui.print(`\n${paint('bold', title, process.stdout)}\n`);
+  const texts: string[] = [];
+  for (const question of quickstartQuestions) {
+    ui.print(`\n${paint('cyan', `— ${question}`, process.stdout)}\n`);
+    const system = { role: 'system', content: tutorDataset.systemPrompt };
+    const ids = tokensOf(voice, [system, { role: 'user', content: question }]);
+    const onText = (piece: string) => ui.print(piece);
+    const result = await answer(model, voice, ids, ANSWER, { signal, onText });
+    ui.print(result.finish_reason === 'stop' ? '\n' : ' …\n');
+    signal.throwIfAborted();
+    texts.push(result.answer);
+  }
+  return texts;
+}
+
+/** Mean loss over the validation chats. */
+async function heldOutLoss({ model, evaluation }: TrainingJob): Promise<number> {
+  let [lossSum, tokens] = [0, 0];
+  for (const batch of evaluation?.batches(0) ?? []) {
+    const loss = await model.evaluate(batch);
+    lossSum += loss.lossSum;
+    tokens += loss.tokens;
+  }
+  return lossSum / tokens;
+}
+
+async function tutor(options: TrainingOptions, ui: Ui, signal: AbortSignal): Promise<number> {
+  const progress = createProgress(ui);
+  const started = performance.now();
+  const job = await prepareTraining(options, ui, progress, signal);
+  try {
+    describeJob(job, ui);
+    job.model.attach(null);
+    const before = await answers(job, 'Antes: el modelo base · Before: the base model', ui, signal);
+    job.model.attach(job.adapter);
+    const lossBefore = await heldOutLoss(job);
+    const outcome = await new TrainingRun(job, ui, progress).run(signal, lossBefore);
+    if (outcome.interrupted) {
+      ui.warn('interrupted');
+      return EXIT.interrupted;
+    }
+    const after = await answers(job, 'Después: el tutor · After: the tutor', ui, signal);
+    const { summary } = outcome;
+    const lossAfter = summary.evaluation?.after ?? Number.NaN;
+    const seconds = (performance.now() - started) / 1000;
+    const folder = relative(process.cwd(), options.out) || '.';
+    const run = process.env.QLORA_COMMAND ?? 'qlora';
+    ui.print(`
+held-out loss ${lossBefore.toFixed(3)} → ${lossAfter.toFixed(3)} nats a token (perplexity ${Math.exp(lossBefore).toFixed(1)} → ${Math.exp(lossAfter).toFixed(2)})
+${summary.steps} steps in ${formatDuration(summary.seconds)} at ${summary.tokensPerSecond.toFixed(0)} tokens/s, ${formatDuration(seconds)} in all
+${options.out}/: a PEFT adapter of ${formatBytes(summary.adapterBytes)}
+
+phi-nano muestra el camino; no es un tutor del que aprender. · phi-nano shows the way; do not learn from it.
+
+Ahora · Next:
+  ${run} ask --adapter ${folder} "¿Qué es una cola?"
+  ${run} chat --adapter ${folder}
+`);
+    ui.result({
+      out: options.out,
+      questions: quickstartQuestions,
+      before,
+      after,
+      after_in_tutor_format: after.map(hasTutorFormat),
+      ...summary,
+      total_seconds: seconds,
+    });
+    return EXIT.done;
+  } finally {
+    await job.close();
+  }
+}
+
 export const quickstart = verb({
   name: 'quickstart',
-  summary: '',
-  options: trainingOptions,
-  async run() {
-    return 0;
+  summary: 'fine-tune the included phi-nano on the included chats and see the difference',
+  options: quickstartOptions,
+  async run(given, ui) {
+    const { signal, dispose } = onInterrupt(() => ui.warn('stopping after this step'));
+    try {
+      return await tutor(settings(given), ui, signal);
+    } finally {
+      dispose();
+    }
   },
 });

@@ -1,0 +1,41 @@
+import { join } from 'node:path';
+import type { Row } from '@qlorajs/dataset';
+import { kindOf, readJson } from '../io/read.js';
+
+const CONFIG_FILE = 'tokenizer_config.json';
+const KEY = 'default_system_prompt';
+
+/** The system message that every chat of a dataset begins with; null if they differ or lack one. */
+export function commonSystemPrompt(rows: readonly Row[]): string | null {
+  const prompts = new Set(
+    rows.map((row) =>
+      row.kind === 'chat' && row.messages[0].role === 'system' ? row.messages[0].content : null,
+    ),
+  );
+  const [prompt] = prompts;
+  return prompts.size === 1 ? (prompt ?? null) : null;
+}
+
+/**
+ * Tokenizer files that remember the system message an adapter was trained with: a key of
+ * tokenizer_config.json, which transformers keeps and does not mind.
+ */
+export function withSystemPrompt(
+  files: Readonly<Record<string, string>>,
+  prompt: string | null,
+): Record<string, string> {
+  const config = files[CONFIG_FILE];
+  if (prompt === null || config === undefined) return { ...files };
+  const { ...entries } = JSON.parse(config) as Record<string, unknown>;
+  const sorted = Object.entries({ ...entries, [KEY]: prompt }).sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`;
+  return { ...files, [CONFIG_FILE]: text };
+}
+
+/** The system message that a folder's adapter was trained with, if it records one. */
+export async function readSystemPrompt(folder: string): Promise<string | undefined> {
+  const path = join(folder, CONFIG_FILE);
+  if ((await kindOf(path)) !== 'file') return undefined;
+  const prompt = ((await readJson(path)) as Record<string, unknown> | null)?.[KEY];
+  return typeof prompt === 'string' ? prompt : undefined;
+}
