@@ -14,6 +14,7 @@ export default defineConfig({
   test: {
     include: ['{packages,apps,tools}/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
+    setupFiles: ['tools/test/fast-check.ts'],
     testTimeout: 60_000,
     pool: 'forks',
   },

@@ -43,8 +43,9 @@ test('skip passes over any JSON, and only JSON', () => {
       } catch (error) {
         problem = String(error);
       }
-      // A character less may leave sound JSON; ours then refuses only keys that became equal.
-      if (!valid) expect(problem).toMatch(/syntax/);
+      // A character less may leave sound JSON; ours then refuses only keys that became equal. In
+      // broken JSON such keys may come before the place where it breaks.
+      if (!valid) expect(problem).toMatch(/syntax|duplicate/);
       else expect(problem === '' || problem.includes('duplicate')).toBe(true);
     }),
     { numRuns: 500 },
