@@ -38,9 +38,9 @@ function settings(given: OptionsOf<typeof quickstartOptions>): TrainingOptions {
     data: fileURLToPath(tutorDataset.train),
     evalData: fileURLToPath(tutorDataset.validation),
     overwrite: true,
-    learningRate: 3e-3,
+    learningRate: 2e-3,
     lrSchedulerType: 'cosine',
-    numTrainEpochs: 3,
+    numTrainEpochs: 2,
     saveSteps: 0,
   });
 }
