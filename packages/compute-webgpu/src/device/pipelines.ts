@@ -1,6 +1,6 @@
 /// <reference types="@webgpu/types" />
 import { QLoraError } from '@qlorajs/errors';
-import { type KernelSpec, PARAMETER_BYTES, type ParamType, wgslOf } from './kernel.js';
+import { type KernelSpec, PARAMETER_BYTES, wgslOf } from './kernel.js';
 import type { GpuStorage } from './storage.js';
 import { SHADER_STAGE_COMPUTE } from './usage.js';
 
@@ -9,7 +9,7 @@ export interface Kernel {
   readonly spec: KernelSpec;
   readonly names: readonly string[];
   readonly writes: readonly boolean[];
-  readonly params: readonly (readonly [string, ParamType])[];
+  readonly params: readonly { readonly name: string; readonly isFloat: boolean }[];
   /** Programs by which bindings share a buffer; `''` where none do. */
   readonly programs: Map<string, Program>;
 }
@@ -51,7 +51,10 @@ export class Pipelines {
       spec,
       names,
       writes: names.map((name) => spec.bindings[name].access === 'read_write'),
-      params: Object.entries(spec.params),
+      params: Object.entries(spec.params).map(([name, type]) => ({
+        name,
+        isFloat: type === 'f32',
+      })),
       programs: new Map(),
     };
     this.#kernels.set(spec.key, kernel);
@@ -60,12 +63,14 @@ export class Pipelines {
 
   /** The program for these buffers: another text where an input lies in the buffer of an output. */
   program(kernel: Kernel, storages: readonly GpuStorage[]): Program {
+    const { writes } = kernel;
     let variant = '';
-    for (let i = 0; i < storages.length; i++)
-      if (kernel.writes[i])
-        for (let j = 0; j < storages.length; j++)
-          if (storages[i] === storages[j] && i !== j && !(kernel.writes[j] && j < i))
-            variant += `${j}>${i};`;
+    for (let i = 0; i < storages.length; i++) {
+      if (!writes[i]) continue;
+      for (let j = 0; j < storages.length; j++)
+        if (storages[i] === storages[j] && i !== j && !(writes[j] && j < i))
+          variant += `${j}>${i};`;
+    }
     let program = kernel.programs.get(variant);
     if (!program) {
       program = this.#compile(kernel, variant);

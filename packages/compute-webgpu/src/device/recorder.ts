@@ -25,10 +25,17 @@ export class Recorder {
   readonly #uniforms: GPUBuffer;
   readonly #uniformGroup: GPUBindGroup;
   readonly #words = new Uint32Array((DISPATCHES * PARAMETER_BYTES) / 4);
+  // What a dispatch is bound to, and its offset: kept, so that recording makes no garbage.
+  readonly #bound: Tensor[] = [];
+  readonly #storages: GpuStorage[] = [];
+  readonly #bases: number[] = [];
+  readonly #offsets = [0];
   readonly #floats = new Float32Array(this.#words.buffer);
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #used = 0;
+  /** The program that the open pass is set to. */
+  #program: Program | null = null;
   #recording = 1;
 
   constructor(device: GPUDevice, faults: Faults, maxBinding: number) {
@@ -60,30 +67,34 @@ export class Recorder {
     this.#faults.check();
     if (this.#used === DISPATCHES) this.flush();
     const kernel = this.pipelines.kernel(spec);
-    const bound = kernel.names.map((name) => tensors[name as B]);
-    const storages = bound.map(storageOf);
-    const program = this.pipelines.program(kernel, storages);
-    const bases = bound.map((tensor, i) => this.#baseOf(tensor, storages[i]));
-    const group = this.#bindGroup(program, bound, storages, bases);
-
+    const { names, writes } = kernel;
+    const [bound, storages, bases] = [this.#bound, this.#storages, this.#bases];
+    bound.length = names.length;
+    storages.length = names.length;
     let at = (this.#used * PARAMETER_BYTES) / 4;
-    bound.forEach((tensor, i) => {
+    for (let i = 0; i < names.length; i++) {
+      const tensor = tensors[names[i] as B];
+      const storage = storageOf(tensor);
+      bound[i] = tensor;
+      storages[i] = storage;
+      bases[i] = storage.bytes <= this.#maxBinding ? 0 : this.#baseOf(tensor);
       this.#words[at++] = tensor.offset - bases[i] / BYTES_PER_ELEMENT[tensor.dtype];
-    });
-    for (const [name, type] of kernel.params) {
+      storage.recording = this.#recording;
+      if (writes[i]) storage.version++;
+    }
+    for (const { name, isFloat } of kernel.params) {
       const value = params[name as P];
-      if (type === 'f32') this.#floats[at++] = value;
+      if (isFloat) this.#floats[at++] = value;
       else this.#words[at++] = value;
     }
-
-    storages.forEach((storage, i) => {
-      storage.recording = this.#recording;
-      if (kernel.writes[i]) storage.version++;
-    });
+    const program = this.pipelines.program(kernel, storages);
+    const group = this.#bindGroup(program);
     const pass = this.#open();
-    pass.setPipeline(program.pipeline);
+    if (program !== this.#program) pass.setPipeline(program.pipeline);
+    this.#program = program;
     pass.setBindGroup(0, group);
-    pass.setBindGroup(1, this.#uniformGroup, [this.#used * PARAMETER_BYTES]);
+    this.#offsets[0] = this.#used * PARAMETER_BYTES;
+    pass.setBindGroup(1, this.#uniformGroup, this.#offsets);
     pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
     this.#used++;
   }
@@ -129,6 +140,7 @@ export class Recorder {
     if (this.#pass) return this.#pass;
     this.#encoder ??= this.#device.createCommandEncoder();
     this.#pass = this.#encoder.beginComputePass();
+    this.#program = null;
     return this.#pass;
   }
 
@@ -137,22 +149,18 @@ export class Recorder {
     this.#pass = null;
   }
 
-  /** Bytes before the bound part: 0, unless the buffer is too large to be bound whole. */
-  #baseOf(tensor: Tensor, storage: GpuStorage): number {
-    if (storage.bytes <= this.#maxBinding) return 0;
+  /** Bytes before the bound part of a buffer that is too large to be bound whole. */
+  #baseOf(tensor: Tensor): number {
     const { minStorageBufferOffsetAlignment: unit } = this.#device.limits;
     return Math.floor((tensor.offset * BYTES_PER_ELEMENT[tensor.dtype]) / unit) * unit;
   }
 
-  #bindGroup(
-    program: Program,
-    tensors: readonly Tensor[],
-    storages: readonly GpuStorage[],
-    bases: readonly number[],
-  ): GPUBindGroup {
+  /** The bind group for what the dispatch is bound to. */
+  #bindGroup(program: Program): GPUBindGroup {
+    const [tensors, storages, bases] = [this.#bound, this.#storages, this.#bases];
     let key = '';
     for (let i = 0; i < storages.length; i++) {
-      key += `${storages[i].id}`;
+      key += storages[i].id;
       // A part of a buffer is bound up to the end of the tensor.
       if (storages[i].bytes > this.#maxBinding) key += `@${bases[i]}+${tensors[i].size}`;
       key += ',';

@@ -22,8 +22,8 @@ export interface GemmTile {
 const HUGE: GemmTile = { rows: 128, columns: 128, depth: 8, perThread: 8 };
 const LARGE: GemmTile = { rows: 64, columns: 64, depth: 16, perThread: 4 };
 const SMALL: GemmTile = { rows: 32, columns: 32, depth: 16, perThread: 4 };
-const NARROW: GemmTile = { rows: 64, columns: 16, depth: 32, perThread: 4 };
-const FLAT: GemmTile = { rows: 16, columns: 64, depth: 32, perThread: 4 };
+const NARROW: GemmTile = { rows: 64, columns: 16, depth: 32, perThread: 2 };
+const FLAT: GemmTile = { rows: 16, columns: 64, depth: 32, perThread: 2 };
 
 export function tileKey({ rows, columns }: GemmTile): string {
   return `${rows}x${columns}`;

@@ -8,7 +8,16 @@ export interface MatrixTile {
   /** Of a subgroup's part of the tile. */
   readonly subgroupRows: number;
   readonly subgroupColumns: number;
+  /** How a slice comes in while another is multiplied. */
+  readonly pipeline: Pipeline;
 }
+
+/**
+ * `none`: load, store, multiply; other workgroups of the multiprocessor fill the gaps.
+ * `ahead`: the next slice waits in registers. `double`: it goes on to a second slice of workgroup
+ * memory, so that one barrier a slice is enough.
+ */
+export type Pipeline = 'none' | 'ahead' | 'double';
 
 /** A program of C = A B with f16 operands and f32 sums. */
 export interface MatrixGemm {
@@ -17,9 +26,7 @@ export interface MatrixGemm {
   readonly bAlongK: boolean;
   /** Whether all sizes are multiples of the tile's: no bound needs to be checked while staging. */
   readonly whole: boolean;
-  /** Whether workgroup memory is declared, and written, in vectors of eight halves. */
-  readonly vectors: boolean;
-  /** Text that gives the sum `value` at row `m` and column `n` to the output. */
+  /** Text that gives the sum `value` at row `m` and column `n`, over part `part` of k, to the output. */
   readonly store: string;
 }
 
@@ -39,11 +46,13 @@ export function threadsOf(tile: MatrixTile): number {
   return (tile.rows / tile.subgroupRows) * (tile.columns / tile.subgroupColumns) * SUBGROUP;
 }
 
+const slices = (tile: MatrixTile) => (tile.pipeline === 'double' ? 2 : 1);
+
 /** Bytes of workgroup memory. */
 export function workgroupBytes(tile: MatrixTile, bAlongK: boolean): number {
   const a = tile.rows * (tile.depth + PAD);
   const b = bAlongK ? tile.columns * (tile.depth + PAD) : tile.depth * (tile.columns + PAD);
-  return 2 * 2 * (a + b) + (threadsOf(tile) / SUBGROUP) * 16 * 16 * 4;
+  return 2 * slices(tile) * (a + b) + (threadsOf(tile) / SUBGROUP) * 16 * 16 * 4;
 }
 
 const each = (count: number, text: (i: number) => string) =>
@@ -55,7 +64,6 @@ function staging(
   rows: number,
   width: number,
   threads: number,
-  vectors: boolean,
   address: (row: string, at: string) => string,
   inside: (row: string, at: string) => string | null,
 ) {
@@ -78,16 +86,7 @@ function staging(
     }),
     keep: each(count, (i) => {
       const to = `next${name} + r * ${stride}u + c`;
-      const store = vectors
-        ? `tile${name}[(${to}) / ${VECTOR}u] = held${name}${i};`
-        : each(
-            4,
-            (w) => `{
-        let pair = bitcast<vec2h>(held${name}${i}[${w}]);
-        tile${name}[${to} + ${2 * w}u] = pair.x;
-        tile${name}[${to} + ${2 * w + 1}u] = pair.y;
-      }`,
-          );
+      const store = `tile${name}[(${to}) / ${VECTOR}u] = held${name}${i};`;
       return `{ ${position(i)} ${guard(store)} }`;
     }),
     size: rows * stride,
@@ -96,25 +95,26 @@ function staging(
 }
 
 /**
- * Both operands go through workgroup memory in two alternating slices: while the subgroup matrices
- * multiply one, the next is on its way through registers. A is `[m, k]` and B as `bAlongK` says, both
- * bound as `array<vec4u>` of eight halves. Workgroup x is the row of tiles, so that neighbours share
- * a slice of B, the weight. The sums leave through workgroup memory, since a subgroup matrix cannot
- * be scaled by row.
+ * Both operands go through workgroup memory in slices along k. A is `[m, k]` and B as `bAlongK` says,
+ * both bound as `array<vec4u>` of eight halves. Workgroup x is the row of tiles, so that neighbours
+ * share a slice of B, the weight; y is the column and z the part [z span, (z + 1) span) of k, with
+ * `span` in `p.span`. The sums leave through workgroup memory, since a subgroup matrix cannot be
+ * scaled by row.
  */
-export function matrixGemmBody({ tile, bAlongK, whole, vectors, store }: MatrixGemm): string {
-  const { rows, columns, depth, subgroupRows, subgroupColumns } = tile;
+export function matrixGemmBody({ tile, bAlongK, whole, store }: MatrixGemm): string {
+  const { rows, columns, depth, subgroupRows, subgroupColumns, pipeline } = tile;
   const threads = threadsOf(tile);
   const across = columns / subgroupColumns;
   const [tall, wide] = [subgroupRows / 16, subgroupColumns / 16];
+  const inRow = (first: string, size: string) => (r: string, c: string) =>
+    whole ? null : `${first} + ${r} < ${size} && start + ${c} < p.k`;
   const a = staging(
     'A',
     rows,
     depth,
     threads,
-    vectors,
     (r, c) => `a[(p.aAt + (firstRow + ${r}) * p.k + start + ${c}) / ${VECTOR}u]`,
-    (r, c) => (whole ? null : `firstRow + ${r} < p.m && start + ${c} < p.k`),
+    inRow('firstRow', 'p.m'),
   );
   const b = bAlongK
     ? staging(
@@ -122,34 +122,86 @@ export function matrixGemmBody({ tile, bAlongK, whole, vectors, store }: MatrixG
         columns,
         depth,
         threads,
-        vectors,
         (r, c) => `b[(p.bAt + (firstColumn + ${r}) * p.k + start + ${c}) / ${VECTOR}u]`,
-        (r, c) => (whole ? null : `firstColumn + ${r} < p.n && start + ${c} < p.k`),
+        inRow('firstColumn', 'p.n'),
       )
     : staging(
         'B',
         depth,
         columns,
         threads,
-        vectors,
         (r, c) => `b[(p.bAt + (start + ${r}) * p.n + firstColumn + ${c}) / ${VECTOR}u]`,
         (r, c) => (whole ? null : `start + ${r} < p.bRows && firstColumn + ${c} < p.n`),
       );
-  // Offsets and strides of a subgroup matrix count the array's elements.
-  const unit = vectors ? VECTOR : 1;
-  const at = (halves: string) => (vectors ? `(${halves}) / ${VECTOR}u` : halves);
-  const element = vectors ? 'vec4u' : 'f16';
   const left = 'subgroup_matrix_left<f16, 16, 16>';
   const right = 'subgroup_matrix_right<f16, 16, 16>';
   const result = 'subgroup_matrix_result<f32, 16, 16>';
-  const loadB = bAlongK
-    ? (j: number) =>
-        `subgroupMatrixLoad<${right}, col_major>(&tileB, ${at(`nowB + (partColumn + ${16 * j}u) * ${b.stride}u + step`)}, ${b.stride / unit})`
-    : (j: number) =>
-        `subgroupMatrixLoad<${right}, row_major>(&tileB, ${at(`nowB + step * ${b.stride}u + partColumn + ${16 * j}u`)}, ${b.stride / unit})`;
+  // Offsets and strides count the array's elements: vectors.
+  const matrix = (type: string, order: string, from: string, at: string, stride: number) =>
+    `subgroupMatrixLoad<${type}, ${order}>(&tile${from}, (now${from} + ${at}) / ${VECTOR}u, ${stride / VECTOR})`;
+  const loadA = (i: number, step: number) =>
+    matrix(left, 'row_major', 'A', `(partRow + ${16 * i}u) * ${a.stride}u + ${step}u`, a.stride);
+  const loadB = (j: number, step: number) =>
+    bAlongK
+      ? matrix(
+          right,
+          'col_major',
+          'B',
+          `(partColumn + ${16 * j}u) * ${b.stride}u + ${step}u`,
+          b.stride,
+        )
+      : matrix(right, 'row_major', 'B', `${step * b.stride + 16 * j}u + partColumn`, b.stride);
+  const multiply = each(
+    depth / 16,
+    (s) => `{
+      ${each(wide, (j) => `let right${j} = ${loadB(j, 16 * s)};`)}
+      ${each(
+        tall,
+        (i) => `let left${i} = ${loadA(i, 16 * s)};
+      ${each(wide, (j) => `c${i}_${j} = subgroupMatrixMultiplyAccumulate(left${i}, right${j}, c${i}_${j});`)}`,
+      )}
+    }`,
+  );
+  const load = `${a.load}\n${b.load}`;
+  const keep = `${a.keep}\n${b.keep}`;
+  const loops: Record<Pipeline, string> = {
+    none: `
+  for (var start = begin; start < end; start += ${depth}u) {
+    ${load}
+    ${keep}
+    workgroupBarrier();
+    ${multiply}
+    workgroupBarrier();
+  }`,
+    ahead: `
+  { let start = begin; ${load} }
+  for (var done = begin; done < end; done += ${depth}u) {
+    ${keep}
+    workgroupBarrier();
+    let start = done + ${depth}u;
+    if (start < end) { ${load} }
+    ${multiply}
+    workgroupBarrier();
+  }`,
+    double: `
+  { let start = begin; ${load} ${keep} }
+  workgroupBarrier();
+  for (var done = begin; done < end; done += ${depth}u) {
+    let start = done + ${depth}u;
+    if (start < end) { ${load} }
+    ${multiply}
+    nextA = ${a.size}u - nowA;
+    nextB = ${b.size}u - nowB;
+    if (start < end) { ${keep} }
+    workgroupBarrier();
+    nowA = nextA;
+    nowB = nextB;
+  }`,
+  };
+  const offset = pipeline === 'double' ? 'var' : 'const';
   return /* wgsl */ `
-var<workgroup> tileA: array<${element}, ${(2 * a.size) / unit}>;
-var<workgroup> tileB: array<${element}, ${(2 * b.size) / unit}>;
+var<workgroup> tileA: array<vec4u, ${(slices(tile) * a.size) / VECTOR}>;
+var<workgroup> tileB: array<vec4u, ${(slices(tile) * b.size) / VECTOR}>;
 var<workgroup> sums: array<f32, ${(threads / SUBGROUP) * 256}>;
 @compute @workgroup_size(${threads})
 fn main(
@@ -160,50 +212,16 @@ fn main(
 ) {
   let firstRow = group.x * ${rows}u;
   let firstColumn = group.y * ${columns}u;
+  let part = group.z;
+  let begin = part * p.span;
+  let end = min(p.k, begin + p.span);
   let partRow = (subgroup / ${across}u) * ${subgroupRows}u;
   let partColumn = (subgroup % ${across}u) * ${subgroupColumns}u;
   ${each(tall, (i) => each(wide, (j) => `var c${i}_${j} = ${result}();`))}
   ${a.registers}
   ${b.registers}
-  var nowA = 0u;
-  var nowB = 0u;
-  {
-    let start = 0u;
-    let nextA = 0u;
-    let nextB = 0u;
-    ${a.load}
-    ${b.load}
-    ${a.keep}
-    ${b.keep}
-  }
-  workgroupBarrier();
-  for (var done = 0u; done < p.k; done += ${depth}u) {
-    let start = done + ${depth}u;
-    let more = start < p.k;
-    if (more) {
-      ${a.load}
-      ${b.load}
-    }
-    for (var step = 0u; step < ${depth}u; step += 16u) {
-      ${each(wide, (j) => `let right${j} = ${loadB(j)};`)}
-      ${each(
-        tall,
-        (
-          i,
-        ) => `let left${i} = subgroupMatrixLoad<${left}, row_major>(&tileA, ${at(`nowA + (partRow + ${16 * i}u) * ${a.stride}u + step`)}, ${a.stride / unit});
-      ${each(wide, (j) => `c${i}_${j} = subgroupMatrixMultiplyAccumulate(left${i}, right${j}, c${i}_${j});`)}`,
-      )}
-    }
-    let nextA = ${a.size}u - nowA;
-    let nextB = ${b.size}u - nowB;
-    if (more) {
-      ${a.keep}
-      ${b.keep}
-    }
-    workgroupBarrier();
-    nowA = nextA;
-    nowB = nextB;
-  }
+  ${each(4, (i) => `${offset} ${['nowA', 'nowB', 'nextA', 'nextB'][i]} = 0u;`)}
+  ${loops[pipeline]}
   let mine = subgroup * 256u;
   ${each(tall, (i) =>
     each(

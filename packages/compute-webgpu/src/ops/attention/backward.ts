@@ -3,6 +3,8 @@ import { type KernelSpec, read, write } from '../../device/kernel.js';
 import { type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { eachElement, WIDTH } from '../../wgsl/flat.js';
+import { attentionBackwardMatrix } from './matrix-backward.js';
+import { suitsMatrices } from './matrix-tile.js';
 import {
   type AttentionShape,
   dots,
@@ -181,6 +183,10 @@ export function attentionBackward(engine: Engine, args: AttentionBackwardArgs): 
   checkAttentionBackward(args);
   const { q, k, v, dOut, out, logSumExp, delta, dQ, dK, dV } = args;
   const { headDim, batch, heads, queryLength, keyLength } = args;
+  if (suitsMatrices(engine, args, [q, k, v, dOut], [dQ, dK, dV])) {
+    attentionBackwardMatrix(engine, args);
+    return;
+  }
   const { recorder } = engine;
   const size = batch * queryLength * heads;
   const groups = flatGroups(Math.ceil(size / WIDTH));

@@ -2,6 +2,8 @@ import { type AttentionArgs, checkAttention } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import type { Engine } from '../../engine.js';
 import { Memo } from '../../memo.js';
+import { attentionMatrix } from './matrix-forward.js';
+import { suitsMatrices } from './matrix-tile.js';
 import {
   type AttentionShape,
   dots,
@@ -116,6 +118,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 export function attention(engine: Engine, args: AttentionArgs): void {
   checkAttention(args);
   const { q, k, v, out, logSumExp, headDim, batch, heads, queryLength } = args;
+  if (suitsMatrices(engine, args, [q, k, v], [out, logSumExp])) {
+    attentionMatrix(engine, args);
+    return;
+  }
   const shape: AttentionShape = {
     headDim,
     tile: tileFor(engine.workgroupMemory, headDim, 2, 1),

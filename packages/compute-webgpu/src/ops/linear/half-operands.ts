@@ -88,11 +88,12 @@ const kernels = new Memo<KernelSpec>();
 
 const TABLE = [...NF4_CODE].map((value, i) => `table[${i}] = ${value};`).join(' ');
 
-/** Eight codes, one word, a thread: `blockSize` is a multiple of eight. */
-function dequantizeKernel(weight: Nf4Weight): KernelSpec {
+/** A thread decodes `words` words of eight codes; a block holds a multiple of eight. */
+function dequantizeKernel(weight: Nf4Weight, words: number): KernelSpec {
   const reader = weightReader(weight);
-  return kernels.get(reader.key, () => ({
-    key: `dequantize to f16, ${reader.key}`,
+  const key = `dequantize to f16, ${reader.key} ${words}`;
+  return kernels.get(key, () => ({
+    key,
     directives: 'enable f16;',
     bindings: { ...reader.bindings, halves: write('vec4u') },
     params: { ...reader.params, size: 'u32' },
@@ -106,17 +107,17 @@ fn main(
 ) {
   if (local == 0u) { ${TABLE} }
   workgroupBarrier();
-  let i = (group.y * groups.x + group.x) * ${WIDTH}u + local;
-  if (i >= p.size) { return; }
-  let word = codes[p.codesAt / 4u + i];
-  let scale = scaleAt(i * 8u / p.blockSize);
-  var pairs: vec4u;
-  for (var pair = 0u; pair < 4u; pair++) {
-    let byte = (word >> (pair * 8u)) & 255u;
-    let values = vec2f(table[byte >> 4u], table[byte & 15u]) * scale;
-    pairs[pair] = bitcast<u32>(vec2h(values));
+  let first = (group.y * groups.x + group.x) * ${WIDTH * words}u + (local / 32u) * ${32 * words}u + local % 32u;
+  for (var step = 0u; step < ${words}u; step++) {
+    // Neighbouring threads have neighbouring words.
+    let i = first + step * 32u;
+    if (i >= p.size) { return; }
+    let word = codes[p.codesAt / 4u + i];
+    let scale = scaleAt(i * 8u / p.blockSize);
+    halves[p.halvesAt / 8u + i] = vec4u(
+      ${[0, 8, 16, 24].map((shift) => `bitcast<u32>(vec2h(vec2f(table[(word >> ${shift + 4}u) & 15u], table[(word >> ${shift}u) & 15u]) * scale))`).join(', ')},
+    );
   }
-  halves[p.halvesAt / 8u + i] = pairs;
 }`,
   }));
 }
@@ -134,9 +135,15 @@ export function halfWeight(engine: Engine, weight: LinearWeight): Tensor {
   if (weight.kind === 'dense') return weight.values;
   const size = weight.shape[0] * weight.shape[1];
   const halves = engine.scratch.get('half weight', 'f16', size);
-  const kernel = dequantizeKernel(weight);
+  const words = size / 8 >= 4 * WIDTH ? 4 : 1;
+  const kernel = dequantizeKernel(weight, words);
   const tensors = { ...weightTensors(weight), halves };
   const params = { ...weightParams(weight), size: size / 8 };
-  engine.recorder.dispatch(kernel, tensors, params, flatGroups(Math.ceil(size / 8 / WIDTH)));
+  engine.recorder.dispatch(
+    kernel,
+    tensors,
+    params,
+    flatGroups(Math.ceil(size / 8 / WIDTH / words)),
+  );
   return halves;
 }

@@ -1,23 +1,32 @@
+import type { Tensor } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
-import type { Engine } from '../../engine.js';
+import { type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
+import { eachElement, WIDTH } from '../../wgsl/flat.js';
 import { gemmBody, gemmPlan, tileKey } from '../../wgsl/gemm.js';
-import { MATRIX_DIRECTIVES, type MatrixTile, matrixGemmBody } from '../../wgsl/matrix-gemm.js';
-import { halfRows, halfWeight } from './half-operands.js';
+import { MATRIX_DIRECTIVES, matrixGemmBody } from '../../wgsl/matrix-gemm.js';
+import { type HalfRows, halfRows, halfWeight } from './half-operands.js';
 import type { LinearBackwardPart, LinearPart } from './linear-f32.js';
-import { matrixTile } from './matrix-tile.js';
+import { type MatrixPlan, matrixPlan } from './matrix-plan.js';
 
-/** One product of f16 operands; everything that is not a size is part of the kernel. */
+/** out (+)= scales * (A B) + bias, with A `[m, k]` and B `[n, k]` or `[k, n]` in f16. */
 interface Product {
-  readonly key: string;
+  readonly a: HalfRows;
+  readonly b: Tensor;
   readonly bAlongK: boolean;
+  /** Rows that B has: less than k where A was padded. */
+  readonly bRows: number;
+  readonly bias: Tensor | null;
+  readonly out: Tensor;
+  readonly outStride: number;
+  readonly accumulate: boolean;
   readonly m: number;
   readonly n: number;
   readonly k: number;
 }
 
 const kernels = new Memo<KernelSpec>();
-const PARAMS = {
+const SIZES = {
   m: 'u32',
   n: 'u32',
   k: 'u32',
@@ -26,69 +35,112 @@ const PARAMS = {
   outStride: 'u32',
 } as const;
 
-function storeText(bias: boolean, accumulate: boolean): string {
-  return /* wgsl */ `
+const STORE_PART = 'out[p.outAt + (part * p.m + m) * p.n + n] = value;';
+
+function storeText({ bias, accumulate }: Product): string {
+  return /* wgsl */ `{
       let at = p.outAt + m * p.outStride + n;
-      out[at] = value * scales[p.scalesAt + m]${bias ? ' + bias[p.biasAt + n]' : ''}${accumulate ? ' + out[at]' : ''};`;
+      out[at] = value * scales[p.scalesAt + m]${bias ? ' + bias[p.biasAt + n]' : ''}${accumulate ? ' + out[at]' : ''};
+    }`;
 }
 
-function matrixKernel(
-  { key, bAlongK, n, k }: Product,
-  tile: MatrixTile,
-  bias: boolean,
-  accumulate: boolean,
-): KernelSpec {
+/** Names what of a product is part of a kernel's text. */
+function variant({ bAlongK, bias, accumulate }: Product): string {
+  return `${bAlongK ? 'NT' : 'NN'}${bias ? ' bias' : ''}${accumulate ? ' accumulate' : ''}`;
+}
+
+function outputBindings({ bias }: Product): KernelSpec['bindings'] {
+  return { scales: read(), ...(bias ? { bias: read() } : {}), out: write() };
+}
+
+function outputTensors({ a, bias, out }: Product): Record<string, Tensor> {
+  return { scales: a.scales, ...(bias ? { bias } : {}), out };
+}
+
+function sizes({ m, n, k, bRows, outStride }: Product, span: number) {
+  return { m, n, k, span, bRows, outStride };
+}
+
+/** The product on subgroup matrices, in parts of k where there are few tiles. */
+function matrixProduct(engine: Engine, product: Product, plan: MatrixPlan): void {
+  const { a, b, bAlongK, m, n, k } = product;
+  const { tile, groups, span } = plan;
   const whole = n % tile.columns === 0 && k % tile.depth === 0;
-  const name = `${key} ${Object.values(tile).join('x')}${whole ? '' : ' ragged'}`;
-  return kernels.get(name, () => ({
-    key: name,
+  const split = groups[2] > 1;
+  const form = split ? `${bAlongK ? 'NT' : 'NN'} parts` : variant(product);
+  const key = `matrix product ${form} ${Object.values(tile).join('x')}${whole ? '' : ' ragged'}`;
+  const kernel = kernels.get(key, () => ({
+    key,
     directives: MATRIX_DIRECTIVES,
     bindings: {
       a: read('vec4u'),
       b: read('vec4u'),
-      scales: read(),
-      ...(bias ? { bias: read() } : {}),
-      out: write(),
+      ...(split ? { out: write() } : outputBindings(product)),
     },
-    params: PARAMS,
-    body: matrixGemmBody({
-      tile,
-      bAlongK,
-      whole,
-      vectors: true,
-      store: storeText(bias, accumulate),
-    }),
+    params: SIZES,
+    body: matrixGemmBody({ tile, bAlongK, whole, store: split ? STORE_PART : storeText(product) }),
   }));
+  const params = sizes(product, span);
+  const operands = { a: a.values, b };
+  if (!split) {
+    engine.recorder.dispatch(kernel, { ...operands, ...outputTensors(product) }, params, groups);
+    return;
+  }
+  const parts = engine.scratch.get('product parts', 'f32', groups[2] * m * n);
+  engine.recorder.dispatch(kernel, { ...operands, out: parts }, params, groups);
+  sumParts(engine, product, parts, groups[2]);
 }
 
-function tiledKernel(product: Product, bias: boolean, accumulate: boolean): KernelSpec {
-  const { tile } = gemmPlan(product.m, product.n, product.k, false);
-  const name = `${product.key} f16 ${tileKey(tile)}`;
-  return kernels.get(name, () => ({
-    key: name,
+/** Adds the parts in their order and gives the sums to the output. */
+function sumParts(engine: Engine, product: Product, parts: Tensor, count: number): void {
+  const key = `sum of product parts ${variant(product)}`;
+  const kernel = kernels.get(key, () => ({
+    key,
+    bindings: { parts: read(), ...outputBindings(product) },
+    params: { ...SIZES, size: 'u32', count: 'u32' },
+    body: eachElement(/* wgsl */ `
+  var value = 0.0;
+  for (var part = 0u; part < p.count; part++) { value += parts[p.partsAt + part * p.size + i]; }
+  let m = i / p.n;
+  let n = i % p.n;
+  ${storeText(product)}`),
+  }));
+  const size = product.m * product.n;
+  engine.recorder.dispatch(
+    kernel,
+    { parts, ...outputTensors(product) },
+    { ...sizes(product, 0), size, count },
+    flatGroups(Math.ceil(size / WIDTH)),
+  );
+}
+
+/** The product on a GPU without subgroup matrices: f16 operands, f32 arithmetic. */
+function tiledProduct(engine: Engine, product: Product): void {
+  const { a, b, bAlongK, m, n, k } = product;
+  const { tile, groups } = gemmPlan(m, n, k, false);
+  const key = `tiled product ${variant(product)} ${tileKey(tile)}`;
+  const kernel = kernels.get(key, () => ({
+    key,
     directives: 'enable f16;',
-    bindings: {
-      a: read('f16'),
-      b: read('f16'),
-      scales: read(),
-      ...(bias ? { bias: read() } : {}),
-      out: write(),
-    },
-    params: PARAMS,
+    bindings: { a: read('f16'), b: read('f16'), ...outputBindings(product) },
+    params: SIZES,
     body: gemmBody(
       {
         declarations: /* wgsl */ `
 fn loadA(m: u32, k: u32) -> f32 { return f32(a[p.aAt + m * p.k + k]); }
 fn loadB(k: u32, n: u32) -> f32 {
-  ${product.bAlongK ? 'return f32(b[p.bAt + n * p.k + k]);' : 'if (k >= p.bRows) { return 0.0; }\n  return f32(b[p.bAt + k * p.n + n]);'}
+  ${bAlongK ? '' : 'if (k >= p.bRows) { return 0.0; }'}
+  return f32(b[p.bAt + ${bAlongK ? 'n * p.k + k' : 'k * p.n + n'}]);
 }
-fn store(m: u32, n: u32, value: f32, _part: u32) { ${storeText(bias, accumulate)} }`,
+fn store(m: u32, n: u32, value: f32, _part: u32) { ${storeText(product)} }`,
         aAlongK: true,
-        bAlongK: product.bAlongK,
+        bAlongK,
       },
       tile,
     ),
   }));
+  const tensors = { a: a.values, b, ...outputTensors(product) };
+  engine.recorder.dispatch(kernel, tensors, sizes(product, k), groups);
 }
 
 /** out = x W^T + bias with f16 operands and f32 sums. */
@@ -96,47 +148,26 @@ export function linearHalf(engine: Engine, part: LinearPart): void {
   const { x, weight, bias, out, outStride, accumulate } = part;
   const [n, k] = weight.shape;
   const m = x.size / k;
-  const key = `linear half${bias ? ' bias' : ''}${accumulate ? ' accumulate' : ''}`;
-  const product: Product = { key, bAlongK: true, m, n, k };
-  const tile = engine.tier === 'matrix' ? matrixTile(engine, product) : null;
-  const unit = tile?.rows ?? 1;
-  const layout = { rows: m, width: k, stride: k };
-  const { values, scales } = halfRows(engine, x, layout, Math.ceil(m / unit) * unit);
+  const plan = engine.tier === 'matrix' ? matrixPlan(engine, { m, n, k, bAlongK: true }) : null;
+  const a = halfRows(engine, x, { rows: m, width: k, stride: k }, plan?.paddedRows ?? m);
   const b = halfWeight(engine, weight);
-  const hasBias = bias !== null;
-  const kernel = tile
-    ? matrixKernel(product, tile, hasBias, accumulate)
-    : tiledKernel(product, hasBias, accumulate);
-  const groups = tile
-    ? [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)]
-    : gemmPlan(m, n, k, false).groups;
-  const tensors = { a: values, b, scales, ...(bias ? { bias } : {}), out };
-  const params = { m, n, k, span: k, bRows: n, outStride };
-  engine.recorder.dispatch(kernel, tensors, params, [groups[0], groups[1]]);
+  const output = { bias, out, outStride, accumulate };
+  const product: Product = { a, b, bAlongK: true, bRows: n, ...output, m, n, k };
+  if (plan) matrixProduct(engine, product, plan);
+  else tiledProduct(engine, product);
 }
 
 /** dX = dOut W with f16 operands and f32 sums; dOut's rows are scaled, so that none underflows. */
 export function linearBackwardHalf(engine: Engine, part: LinearBackwardPart): void {
   const { dOut, weight, dX, dOutStride, accumulate } = part;
-  const [outFeatures, n] = weight.shape;
+  const [width, n] = weight.shape;
   const m = dX.size / n;
-  const k = Math.ceil(outFeatures / 8) * 8;
-  const key = `linearBackward half${accumulate ? ' accumulate' : ''}`;
-  const product: Product = { key, bAlongK: false, m, n, k };
-  const tile = engine.tier === 'matrix' ? matrixTile(engine, product) : null;
-  const unit = tile?.rows ?? 1;
-  const layout = { rows: m, width: outFeatures, stride: dOutStride };
-  const { values, scales } = halfRows(engine, dOut, layout, Math.ceil(m / unit) * unit);
+  const k = Math.ceil(width / 8) * 8;
+  const plan = engine.tier === 'matrix' ? matrixPlan(engine, { m, n, k, bAlongK: false }) : null;
+  const a = halfRows(engine, dOut, { rows: m, width, stride: dOutStride }, plan?.paddedRows ?? m);
   const b = halfWeight(engine, weight);
-  const kernel = tile
-    ? matrixKernel(product, tile, false, accumulate)
-    : tiledKernel(product, false, accumulate);
-  const groups = tile
-    ? [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)]
-    : gemmPlan(m, n, k, false).groups;
-  const params = { m, n, k, span: k, bRows: outFeatures, outStride: n };
-  engine.recorder.dispatch(kernel, { a: values, b, scales, out: dX }, params, [
-    groups[0],
-    groups[1],
-  ]);
+  const output = { bias: null, out: dX, outStride: n, accumulate };
+  const product: Product = { a, b, bAlongK: false, bRows: width, ...output, m, n, k };
+  if (plan) matrixProduct(engine, product, plan);
+  else tiledProduct(engine, product);
 }

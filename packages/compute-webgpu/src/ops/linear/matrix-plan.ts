@@ -1,0 +1,61 @@
+import type { Engine } from '../../engine.js';
+import { type MatrixTile, workgroupBytes } from '../../wgsl/matrix-gemm.js';
+
+/** How a product on subgroup matrices is cut up. */
+export interface MatrixPlan {
+  readonly tile: MatrixTile;
+  /** Tiles down and across, and parts of k. */
+  readonly groups: readonly [number, number, number];
+  /** Length of a part of k. */
+  readonly span: number;
+  /** Rows of A that the tiles cover. */
+  readonly paddedRows: number;
+}
+
+const tileOf = (
+  [rows, columns, depth]: readonly [number, number, number],
+  [subgroupRows, subgroupColumns]: readonly [number, number],
+): MatrixTile => ({ rows, columns, depth, subgroupRows, subgroupColumns, pipeline: 'ahead' });
+
+/** The fastest of 28 tiles on an H200 where there are enough of it: 190 to 250 TFLOP/s. */
+const LARGE = tileOf([128, 128, 64], [64, 32]);
+/** 512 rows of Phi-2's 2560 columns make 128 of it: one for every multiprocessor. */
+const MEDIUM = tileOf([128, 80, 64], [32, 80]);
+/** For few rows: the loss head takes 64 at a time. */
+const LOW = tileOf([64, 160, 32], [32, 80]);
+/** What fits devices with little workgroup memory. */
+const SMALL = tileOf([64, 64, 32], [32, 32]);
+
+/** Workgroups that keep a large GPU busy, and the length of k that is worth one. */
+const BUSY = 120;
+const SPAN = 1024;
+
+function tileFor(engine: Engine, m: number, n: number, bAlongK: boolean): MatrixTile {
+  const fits = (tile: MatrixTile) => workgroupBytes(tile, bAlongK) <= engine.workgroupMemory;
+  if (m <= 64 && n >= LOW.columns && fits(LOW)) return LOW;
+  if (m > 64 && fits(LARGE) && tiles(LARGE, m, n) >= 2 * BUSY) return LARGE;
+  if (m > 64 && fits(MEDIUM) && n % MEDIUM.columns === 0) return MEDIUM;
+  if (m > 64 && n > 64 && fits(LARGE)) return LARGE;
+  return SMALL;
+}
+
+function tiles({ rows, columns }: MatrixTile, m: number, n: number): number {
+  return Math.ceil(m / rows) * Math.ceil(n / columns);
+}
+
+/** Chooses the tile by the size of the product, and parts of k where there are few tiles. */
+export function matrixPlan(
+  engine: Engine,
+  { m, n, k, bAlongK }: { m: number; n: number; k: number; bAlongK: boolean },
+): MatrixPlan {
+  const tile = tileFor(engine, m, n, bAlongK);
+  const wanted = Math.min(Math.round(BUSY / tiles(tile, m, n)), Math.floor(k / SPAN));
+  const span = Math.ceil(k / Math.max(1, wanted) / tile.depth) * tile.depth;
+  const down = Math.ceil(m / tile.rows);
+  return {
+    tile,
+    groups: [down, Math.ceil(n / tile.columns), Math.ceil(k / span)],
+    span,
+    paddedRows: down * tile.rows,
+  };
+}
