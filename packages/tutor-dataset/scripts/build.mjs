@@ -13,7 +13,7 @@ const last = (chat) => Number(chat.row.language === 'en');
 const chats = readChats().sort((a, b) => last(a) - last(b) || a.number - b.number);
 
 for (const [split, name] of Object.entries(files)) {
-  const rows = chats.filter(({ number }) => splitOf(number) === split).map(({ row }) => row);
+  const rows = chats.filter((chat) => splitOf(chat) === split).map(({ row }) => row);
   const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   const file = new URL(`../data/${name}`, import.meta.url);
   if (process.argv.includes('--check')) {
