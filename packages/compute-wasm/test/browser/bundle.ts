@@ -1,0 +1,80 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const packages = join(here, '../../..');
+const goldenTests = join(packages, 'phi2-model/test');
+
+/** The module `virtual:fixtures`: every file of the model's fixtures. */
+function fixturesModule(): string {
+  const folder = join(packages, 'phi2-model/fixtures');
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  const imports = files.map((file, i) => `import f${i} from ${JSON.stringify(`bytes:${file}`)};`);
+  const entries = files.map(
+    (file, i) => `[${JSON.stringify(`/${relative(packages, file)}`)}, f${i}]`,
+  );
+  return `${imports.join('\n')}\nexport const fixtures = new Map([${entries.join(', ')}]);`;
+}
+
+const standIns: Readonly<Record<string, string>> = {
+  vitest: 'vitest.ts',
+  'node:fs': 'files.ts',
+  'node:path': 'paths.ts',
+  'node:url': 'paths.ts',
+  './backends.js': 'backends.ts',
+};
+
+/** Packages from their sources, and what a page does not have from `page/`. */
+const hosting: Plugin = {
+  name: 'hosting',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^@qlorajs\// }, ({ path }) => {
+      const [, name, file = 'index'] = path.split('/');
+      return { path: join(packages, name, 'src', `${file}.ts`) };
+    });
+    onResolve({ filter: /^(vitest|node:.*|\.\/backends\.js)$/ }, ({ path }) =>
+      standIns[path] ? { path: join(here, 'page', standIns[path]) } : null,
+    );
+    onResolve({ filter: /^virtual:fixtures$/ }, ({ path }) => ({ path, namespace: 'fixtures' }));
+    onLoad({ filter: /.*/, namespace: 'fixtures' }, () => ({ contents: fixturesModule() }));
+    onResolve({ filter: /^bytes:/ }, ({ path }) => ({ path: path.slice(6), namespace: 'bytes' }));
+    onLoad({ filter: /.*/, namespace: 'bytes' }, ({ path }) => ({
+      contents: readFileSync(path),
+      loader: 'binary',
+    }));
+  },
+};
+
+/**
+ * The operation suite and the model's golden tests, with their fixtures, as one module that runs in
+ * a page and in Node: it exports `run`.
+ */
+export async function bundleSuite(): Promise<string> {
+  const goldens = readdirSync(goldenTests).filter((name) => /^golden-.*\.test\.ts$/.test(name));
+  const sources = ['./page/op-suite.ts', ...goldens.map((name) => join(goldenTests, name))];
+  const lines = sources.map((source) => `import ${JSON.stringify(source)};`);
+  const { outputFiles } = await build({
+    stdin: {
+      contents: [...lines, `export { run } from './page/vitest.ts';`].join('\n'),
+      resolveDir: here,
+    },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    // The packages say that their modules do nothing when imported; tests do.
+    ignoreAnnotations: true,
+    plugins: [hosting],
+    define: {
+      // One file asks where it is: phi2-model/test/fixtures.ts.
+      'import.meta.url': '"file:///phi2-model/test/fixtures.ts"',
+      'process.env.QLORAJS_REPORT': 'undefined',
+    },
+  });
+  return outputFiles[0].text;
+}

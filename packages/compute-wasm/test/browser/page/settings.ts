@@ -1,0 +1,8 @@
+/** What the suite is told about the host before it runs. */
+export interface Settings {
+  readonly threads: number;
+  /** Whether the host must have shared memory: a page has it when it is cross-origin isolated. */
+  readonly sharedMemory: boolean;
+}
+
+export const settings: { current: Settings } = { current: { threads: 1, sharedMemory: false } };
