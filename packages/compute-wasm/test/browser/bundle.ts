@@ -7,7 +7,7 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 const packages = join(here, '../../..');
 const goldenTests = join(packages, 'phi2-model/test');
 
-/** The module `virtual:fixtures`: every file of the model's fixtures. */
+/** `page/fixture-files.ts` with every file of the model's fixtures. */
 function fixturesModule(): string {
   const folder = join(packages, 'phi2-model/fixtures');
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -17,7 +17,7 @@ function fixturesModule(): string {
   const entries = files.map(
     (file, i) => `[${JSON.stringify(`/${relative(packages, file)}`)}, f${i}]`,
   );
-  return `${imports.join('\n')}\nexport const fixtures = new Map([${entries.join(', ')}]);`;
+  return `${imports.join('\n')}\nexport const fixtureFiles = new Map([${entries.join(', ')}]);`;
 }
 
 const standIns: Readonly<Record<string, string>> = {
@@ -39,8 +39,10 @@ const hosting: Plugin = {
     onResolve({ filter: /^(vitest|node:.*|\.\/backends\.js)$/ }, ({ path }) =>
       standIns[path] ? { path: join(here, 'page', standIns[path]) } : null,
     );
-    onResolve({ filter: /^virtual:fixtures$/ }, ({ path }) => ({ path, namespace: 'fixtures' }));
-    onLoad({ filter: /.*/, namespace: 'fixtures' }, () => ({ contents: fixturesModule() }));
+    onLoad({ filter: /[\\/]page[\\/]fixture-files\.ts$/ }, () => ({
+      contents: fixturesModule(),
+      resolveDir: here,
+    }));
     onResolve({ filter: /^bytes:/ }, ({ path }) => ({ path: path.slice(6), namespace: 'bytes' }));
     onLoad({ filter: /.*/, namespace: 'bytes' }, ({ path }) => ({
       contents: readFileSync(path),
