@@ -1,7 +1,8 @@
 // node scripts/check.mjs: runs every Python block of the answers and every <|check|> with python3,
-// and every JavaScript block with node.
+// every JavaScript block with node, and looks every claimed complexity up in data/complexity.json.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { checkComplexity } from './complexity.mjs';
 import { javascriptFaults } from './run-javascript.mjs';
 import { readChats } from './source.mjs';
 
@@ -33,5 +34,9 @@ const faults = blocks.flatMap(({ id, code }) =>
   javascriptFaults(code).map((fault) => `${id}: ${fault}`),
 );
 console.log(`${blocks.length} JavaScript blocks ran, ${faults.length} faults`);
-for (const fault of faults) console.error(fault);
-process.exitCode = faults.length > 0 ? 1 : (status ?? 1);
+const complexity = checkComplexity(chats);
+console.log(
+  `${complexity.claimed} complexity claims looked up, ${complexity.faults.length} faults`,
+);
+for (const fault of [...faults, ...complexity.faults]) console.error(fault);
+process.exitCode = faults.length + complexity.faults.length > 0 ? 1 : (status ?? 1);

@@ -204,6 +204,7 @@ describe('the answers', () => {
       const said = execFileSync(process.execPath, [script('check.mjs')], { encoding: 'utf8' });
       expect(said).toMatch(/^\d{3} Python blocks and \d{3} checks ran, 0 faults/);
       expect(said).toMatch(/^\d{2} JavaScript blocks ran, 0 faults/m);
+      expect(said).toMatch(/^\d{3,4} complexity claims looked up, 0 faults/m);
     },
   );
 });
