@@ -2,6 +2,7 @@ import { type AttentionArgs, checkAttention } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import type { Engine } from '../../engine.js';
 import { Memo } from '../../memo.js';
+import { attentionFewQueries, isFewQueries } from './few-queries.js';
 import { attentionMatrix } from './matrix-forward.js';
 import { suitsMatrices } from './matrix-tile.js';
 import {
@@ -118,6 +119,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 export function attention(engine: Engine, args: AttentionArgs): void {
   checkAttention(args);
   const { q, k, v, out, logSumExp, headDim, batch, heads, queryLength } = args;
+  if (isFewQueries(args)) {
+    attentionFewQueries(engine, args);
+    return;
+  }
   if (suitsMatrices(engine, args, [q, k, v], [out, logSumExp])) {
     attentionMatrix(engine, args);
     return;

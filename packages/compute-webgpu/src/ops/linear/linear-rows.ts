@@ -13,12 +13,15 @@ export const FEW_ROWS = 8;
 const LANES = 32;
 const OUTPUTS = 8;
 
-/** How a kind of weight is read 16 bytes at a time. */
+/**
+ * How a kind of weight is read: up to 16 bytes at a time, and at most eight elements, so that the
+ * lanes' parts of x lie close together.
+ */
 interface VectorReader {
   readonly binding: Readonly<Record<string, Binding>>;
-  /** Elements of 16 bytes. */
+  /** Elements of one load. */
   readonly unit: number;
-  /** Where the 16 bytes are: `first` is the flat index of the first element. */
+  /** The load: `first` is the flat index of the first element. */
   readonly load: string;
   /** The weights at `x[at .. at + 4]` of part `i`, as a vec4f. */
   readonly values: (i: number) => string;
@@ -49,14 +52,13 @@ const DENSE_F16: VectorReader = {
 function nf4Reader(weight: LinearWeight): VectorReader {
   const reader = weightReader(weight);
   return {
-    binding: { ...reader.bindings, codes: read('vec4u') },
-    unit: 32,
-    load: 'codes[(p.codesAt * 2u + first) / 32u]',
+    binding: reader.bindings,
+    unit: 8,
+    load: 'codes[(p.codesAt * 2u + first) / 8u]',
     values: (i) => {
-      const word = `vector[${Math.floor(i / 2)}]`;
-      const [low, high] = i % 2 === 0 ? [0, 8] : [16, 24];
-      const code = (shift: number) => `table[(${word} >> ${shift}u) & 15u]`;
-      return `vec4f(${code(low + 4)}, ${code(low)}, ${code(high + 4)}, ${code(high)})`;
+      const code = (shift: number) => `table[(vector >> ${shift}u) & 15u]`;
+      const low = 16 * i;
+      return `vec4f(${[4, 0, 12, 8].map((shift) => code(low + shift)).join(', ')})`;
     },
     scale: 'scaleAt(first / p.blockSize)',
     // weightAt reads single words and is not needed here.
@@ -75,7 +77,7 @@ function vectorReader(weight: LinearWeight): VectorReader {
   return readers.get(weight.scales.kind, () => nf4Reader(weight));
 }
 
-/** Whether the product is one of few rows, on addresses that 16-byte loads can have. */
+/** Whether the product is one of few rows, on addresses that wide loads can have. */
 export function isFewRows({ x, weight, out }: LinearPart): boolean {
   const width = weight.shape[1];
   if (x.size / width > FEW_ROWS || x.offset % 4 !== 0 || storageOf(x) === storageOf(out))
@@ -83,7 +85,7 @@ export function isFewRows({ x, weight, out }: LinearPart): boolean {
   const { unit } = vectorReader(weight);
   if (width % unit !== 0) return false;
   if (weight.kind === 'dense') return weight.values.offset % unit === 0;
-  return weight.blockSize % unit === 0 && weight.codes.offset % 16 === 0;
+  return weight.blockSize % unit === 0 && weight.codes.offset % 4 === 0;
 }
 
 /** out = x W^T + bias for a few rows: every weight is read once, and decoded in registers. */
