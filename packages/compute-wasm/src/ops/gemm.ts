@@ -24,23 +24,33 @@ export interface Gemm {
 /** Kept in step with assembly/gemm.ts. */
 const DEPTH = 512;
 const SUMS_BYTES = 256;
-/** Columns of b that a chunk packs: at most, and at least when there are threads to feed. */
+/** Columns of b that a chunk packs, at most. */
 const MOST_COLUMNS = 256;
-const LEAST_COLUMNS = 32;
-/** Rows of a chunk, at least: below, packing b again for every chunk costs more than it gives. */
-const LEAST_ROWS = 96;
+/** Chunks are not cut below this. */
+const LEAST_COLUMNS = 16;
+const LEAST_ROWS = 48;
+/** Chunks for each thread, so that all are through at about the same time. */
+const CHUNKS_A_THREAD = 4;
 /** Bytes of packed a; a larger one is taken in several goes over the rows. */
 const PACKED_BYTES = 16 * 2 ** 20;
 
 const up = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
 
+/** What a chunk does beside multiplying, as a share of that: packing b, and reading a again. */
+const overhead = (rows: number, columns: number) => 9 / rows + 3 / columns;
+
 /** How the output is cut. Sums do not depend on it, so it may depend on the number of threads. */
 function cut(engine: Engine, m: number, n: number): { rows: number; columns: number } {
-  const enough = engine.threads === 1 ? 1 : 4 * engine.threads;
-  let columns = MOST_COLUMNS;
-  while (columns > LEAST_COLUMNS && Math.ceil(n / columns) < enough) columns /= 2;
-  const parts = Math.ceil(enough / Math.ceil(n / columns));
-  const rows = up(Math.max(Math.min(m, LEAST_ROWS), Math.ceil(m / parts)), engine.tileRows);
+  const enough = engine.threads === 1 ? 1 : CHUNKS_A_THREAD * engine.threads;
+  let rows = up(m, engine.tileRows);
+  let columns = Math.min(MOST_COLUMNS, up(n, 8));
+  while (Math.ceil(m / rows) * Math.ceil(n / columns) < enough) {
+    const halfRows = rows > LEAST_ROWS ? up(rows / 2, engine.tileRows) : 0;
+    const halfColumns = columns > LEAST_COLUMNS ? up(columns / 2, 8) : 0;
+    if (halfRows === 0 && halfColumns === 0) break;
+    if (overhead(halfRows, columns) < overhead(rows, halfColumns)) rows = halfRows;
+    else columns = halfColumns;
+  }
   return { rows, columns };
 }
 
