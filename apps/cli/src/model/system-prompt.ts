@@ -5,15 +5,15 @@ import { kindOf, readJson } from '../io/read.js';
 const CONFIG_FILE = 'tokenizer_config.json';
 const KEY = 'default_system_prompt';
 
-/** The system message that every chat of a dataset begins with; null if they differ or lack one. */
+/** The system message that more than half of a dataset's rows begin with; null if none is. */
 export function commonSystemPrompt(rows: readonly Row[]): string | null {
-  const prompts = new Set(
-    rows.map((row) =>
-      row.kind === 'chat' && row.messages[0].role === 'system' ? row.messages[0].content : null,
-    ),
-  );
-  const [prompt] = prompts;
-  return prompts.size === 1 ? (prompt ?? null) : null;
+  const counts = new Map<string, number>();
+  for (const row of rows) {
+    const [first] = row.kind === 'chat' ? row.messages : [];
+    if (first?.role === 'system') counts.set(first.content, (counts.get(first.content) ?? 0) + 1);
+  }
+  const [most] = [...counts].sort(([, a], [, b]) => b - a);
+  return most !== undefined && most[1] > rows.length / 2 ? most[0] : null;
 }
 
 /**

@@ -20,7 +20,7 @@ export interface PreparedData {
   readonly tokenizer: Tokenizer | null;
   /** null: there are no chats and the base has no chat template. */
   readonly format: ChatFormat | null;
-  /** The system message that all chats share. */
+  /** The system message that most chats begin with. */
   readonly systemPrompt: string | null;
   /** Examples that are trained on. */
   readonly examples: number;
@@ -58,15 +58,20 @@ async function chatFormat(
   return chooseChatFormat(tokenizer, choice, base.config.vocabSize);
 }
 
-/** Reads, checks, tokenizes and batches the training and evaluation rows. */
+/**
+ * Reads, checks, tokenizes and batches the training and evaluation rows.
+ * @param keep which rows of the files count (default all)
+ */
 export async function prepareData(
   options: TrainingOptions,
   base: BaseFolder,
   ui: Ui,
+  keep: (row: Row) => boolean = () => true,
 ): Promise<PreparedData> {
   const limit = maxSeqLength(options.maxSeqLength, base);
-  const rows = await readRows(options.data, ui);
-  const evalRows = options.evalData === undefined ? [] : await readRows(options.evalData, ui);
+  const rowsOf = async (file: string) => (await readRows(file, ui)).filter(keep);
+  const rows = await rowsOf(options.data);
+  const evalRows = options.evalData === undefined ? [] : await rowsOf(options.evalData);
   const own =
     (options.initAdapter === undefined ? null : await readTokenizer(options.initAdapter)) ??
     (await readTokenizer(base.path));

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Backend, sizeOf } from '@qlorajs/compute';
+import type { Row } from '@qlorajs/dataset';
 import { createAdapter, type LoraAdapter, type LoraConfig, loadAdapter } from '@qlorajs/lora';
 import { createAdamW, type Optimizer } from '@qlorajs/paged-optim';
 import { type PhiModel, phiTensors } from '@qlorajs/phi2-model';
@@ -117,16 +118,18 @@ async function resumedRun(
 /**
  * Reads and checks everything a run needs, in the order that finds mistakes cheaply: options, base,
  * data, weights' headers, output folder; then loads the model. What fails leaves nothing behind.
+ * @param keep which rows of the files count (default all)
  */
 export async function prepareTraining(
   options: TrainingOptions,
   ui: Ui,
   progress: Progress,
   signal: AbortSignal,
+  keep?: (row: Row) => boolean,
 ): Promise<TrainingJob> {
   checkOptions(options);
   const base = await openBase(options.base);
-  const data = await prepareData(options, base, ui);
+  const data = await prepareData(options, base, ui, keep);
   const config = loraConfig(options, base, addedIds(data), ui);
   const args = trainingArgs(options, await readBytes(options.data));
   const resumed = await resumedRun(options, args, ui);

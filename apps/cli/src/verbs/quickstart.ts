@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Row } from '@qlorajs/dataset';
 import { QLoraError } from '@qlorajs/errors';
 import { phiNano } from '@qlorajs/phi-nano';
 import { hasTutorFormat, quickstartQuestions, tutorDataset } from '@qlorajs/tutor-dataset';
@@ -30,6 +31,11 @@ const quickstartOptions = {
   ...backendOptions,
 };
 
+/** phi-nano knows no English: only the chats in Spanish count. */
+function isSpanish(row: Row): boolean {
+  return row.kind === 'chat' && row.messages[0].content === tutorDataset.systemPrompt;
+}
+
 /** What was measured to fit phi-nano and the tutor's chats; see the README. */
 function settings(given: OptionsOf<typeof quickstartOptions>): TrainingOptions {
   return withDefaults(trainingOptions, {
@@ -38,9 +44,10 @@ function settings(given: OptionsOf<typeof quickstartOptions>): TrainingOptions {
     data: fileURLToPath(tutorDataset.train),
     evalData: fileURLToPath(tutorDataset.validation),
     overwrite: true,
-    learningRate: 2e-3,
+    learningRate: 1e-3,
     lrSchedulerType: 'cosine',
     numTrainEpochs: 2,
+    perDeviceTrainBatchSize: 2,
     saveSteps: 0,
   });
 }
@@ -90,7 +97,7 @@ async function heldOutLoss({ model, evaluation }: TrainingJob): Promise<number> 
 async function tutor(options: TrainingOptions, ui: Ui, signal: AbortSignal): Promise<number> {
   const progress = createProgress(ui);
   const started = performance.now();
-  const job = await prepareTraining(options, ui, progress, signal);
+  const job = await prepareTraining(options, ui, progress, signal, isSpanish);
   try {
     describeJob(job, ui);
     job.model.attach(null);
