@@ -105,7 +105,8 @@ describe.skipIf(!gpu)(`WebGPU device${reason ? `: skipped, ${reason}` : ''}`, as
 
   test.each([
     ['a long k is cut into parts', 20, 7, 900],
-    ['tiles of 128', 1024, 1030, 9],
+    ['a short k', 512, 530, 9],
+    ['tiles of 128', 1024, 1030, 33],
   ])('products: %s', async (_, m, n, k) => {
     const run = async (device: typeof backend) => {
       const a = tensorFrom(device, counting(m * k).map(Math.sin), [k, m]);

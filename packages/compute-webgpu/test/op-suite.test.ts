@@ -1,21 +1,60 @@
-import type { Backend } from '@qlorajs/compute';
-import { checkCase, opCases } from '@qlorajs/compute/testing';
+import { type Backend, createReferenceBackend } from '@qlorajs/compute';
+import {
+  checkCase,
+  compareValues,
+  OP_TOLERANCES,
+  type OpCase,
+  opCases,
+} from '@qlorajs/compute/testing';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createWebGpuBackend } from '../src/index.js';
+import { createWebGpuBackend, type Tier } from '../src/index.js';
 import { findGpu } from './find-gpu.js';
+import { HALF_TOLERANCES } from './tolerances.js';
 
 const { gpu, reason } = await findGpu();
+const skipped = reason ? `: skipped, ${reason}` : '';
 
-describe.skipIf(!gpu)(`operations on WebGPU${reason ? `: skipped, ${reason}` : ''}`, async () => {
+/** As `checkCase`, with the tolerances of f16 operands; gives the outputs that are off. */
+async function checkHalfCase(backend: Backend, each: OpCase): Promise<string[]> {
+  const expected = await each.run(createReferenceBackend());
+  const actual = await each.run(backend);
+  const limit = HALF_TOLERANCES[each.op];
+  return Object.keys(expected).filter(
+    (name) => compareValues(actual[name], expected[name], limit).length > 0,
+  );
+}
+
+/** The tiers that the GPU reaches: f32 alone on SwiftShader, which has no f16. */
+async function reachableTiers(): Promise<Tier[]> {
+  if (!gpu) return ['f32'];
+  const best = await createWebGpuBackend({ gpu });
+  const { tier } = best.info;
+  await best.dispose();
+  return tier === 'matrix' ? ['f32', 'f16', 'matrix'] : tier === 'f16' ? ['f32', 'f16'] : ['f32'];
+}
+
+const tiers = await reachableTiers();
+
+describe.skipIf(!gpu).each(tiers)(`operations on WebGPU, tier %s${skipped}`, async (tier) => {
   if (!gpu) return;
-  const backend: Backend = await createWebGpuBackend({ gpu, tier: 'f32' });
+  const backend = await createWebGpuBackend({ gpu, tier });
   afterAll(() => backend.dispose());
+  const check = tier === 'f32' ? checkCase : checkHalfCase;
 
   test.each(opCases().map((each) => [each.name, each] as const))('%s', async (_, each) => {
-    expect(await checkCase(backend, each)).toEqual([]);
+    expect(await check(backend, each)).toEqual([]);
   });
 
   test('the cases leave nothing behind but the scratch', () => {
-    expect(backend.memory().live).toBeLessThanOrEqual(4096);
+    expect(backend.memory().live).toBeLessThanOrEqual(2 ** 20);
   });
+});
+
+test('the tolerances of f16 loosen products alone', () => {
+  const loosened = Object.keys(OP_TOLERANCES).filter(
+    (op) =>
+      HALF_TOLERANCES[op as keyof typeof OP_TOLERANCES] !==
+      OP_TOLERANCES[op as keyof typeof OP_TOLERANCES],
+  );
+  expect(loosened).toEqual(['linear', 'linearBackward', 'attention', 'attentionBackward']);
 });

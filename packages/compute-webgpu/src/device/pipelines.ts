@@ -105,6 +105,13 @@ export class Pipelines {
   }
 
   #layout(kernel: Kernel, slots: readonly number[]): GPUBindGroupLayout {
+    const { maxStorageBuffersPerShaderStage: most } = this.#device.limits;
+    if (slots.length > most)
+      throw new QLoraError(
+        'WEBGPU_BINDING',
+        `${kernel.spec.key} takes ${slots.length} buffers and this GPU lets it have ${most}; use the CPU engine`,
+        { kind: 'runtime', details: { kernel: kernel.spec.key, buffers: slots.length, most } },
+      );
     const key = slots.map((i) => `${i}${kernel.writes[i] ? 'w' : 'r'}`).join();
     let layout = this.#layouts.get(key);
     if (!layout) {

@@ -16,17 +16,21 @@ export interface GemmTile {
   readonly columns: number;
   readonly depth: number;
   readonly perThread: number;
+  /** Whether a thread's columns lie apart, so that neighbouring threads write neighbours. */
+  readonly spread?: boolean;
 }
 
 /** Large tiles do more arithmetic for every element they stage; thin ones fit an adapter's rank. */
 const HUGE: GemmTile = { rows: 128, columns: 128, depth: 8, perThread: 8 };
 const LARGE: GemmTile = { rows: 64, columns: 64, depth: 16, perThread: 4 };
+/** For a short k, as an adapter's rank, where writing the result takes most of the time. */
+const SHALLOW: GemmTile = { ...LARGE, spread: true };
 const SMALL: GemmTile = { rows: 32, columns: 32, depth: 16, perThread: 4 };
 const NARROW: GemmTile = { rows: 64, columns: 16, depth: 32, perThread: 2 };
 const FLAT: GemmTile = { rows: 16, columns: 64, depth: 32, perThread: 2 };
 
-export function tileKey({ rows, columns }: GemmTile): string {
-  return `${rows}x${columns}`;
+export function tileKey({ rows, columns, spread }: GemmTile): string {
+  return `${rows}x${columns}${spread ? ' spread' : ''}`;
 }
 
 /** How a product is cut up. */
@@ -40,6 +44,7 @@ export interface GemmPlan {
 const BUSY = 128;
 /** Steps along k below which a part is not worth a workgroup. */
 const SPAN = 128;
+const SHORT = 32;
 
 /**
  * @param canSplit whether k may be cut: a product with few outputs and a long k, as an adapter's,
@@ -48,8 +53,9 @@ const SPAN = 128;
 export function gemmPlan(m: number, n: number, k: number, canSplit: boolean): GemmPlan {
   const count = (tile: GemmTile) => Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns);
   const tile =
-    [HUGE, LARGE].find((each) => m >= each.rows && n >= each.columns && count(each) >= 64) ??
-    (n <= 16 && m > 16 ? NARROW : m <= 16 && n > 16 ? FLAT : SMALL);
+    (k <= SHORT ? [SHALLOW] : [HUGE, LARGE]).find(
+      (each) => m >= each.rows && n >= each.columns && count(each) >= 64,
+    ) ?? (n <= 16 && m > 16 ? NARROW : m <= 16 && n > 16 ? FLAT : SMALL);
   const parts = Math.min(Math.ceil(BUSY / count(tile)), Math.floor(k / SPAN));
   return {
     tile,
@@ -94,9 +100,10 @@ function fill(
  * y its row, z the part [z span, (z + 1) span) of k, with `span` in `p.span`.
  */
 export function gemmBody(parts: GemmParts, tile: GemmTile): string {
-  const { rows, columns, depth, perThread: t } = tile;
+  const { rows, columns, depth, perThread: t, spread = false } = tile;
   const across = columns / t;
   const threads = across * (rows / t);
+  const columnAt = (j: number) => (spread ? j * across : j);
   const each = (count: number, text: (i: number) => string) =>
     Array.from({ length: count }, (_, i) => text(i)).join('\n');
   return /* wgsl */ `${parts.declarations}
@@ -110,7 +117,7 @@ fn main(
   let firstRow = group.y * ${rows}u;
   let firstColumn = group.x * ${columns}u;
   let row = (local / ${across}u) * ${t}u;
-  let column = (local % ${across}u) * ${t}u;
+  let column = (local % ${across}u) * ${spread ? 1 : t}u;
   ${each(t, (i) => `var c${i} = array<f32, ${t}>();`)}
   let end = min(p.k, (group.z + 1u) * p.span);
   for (var start = group.z * p.span; start < end; start += ${depth}u) {
@@ -120,7 +127,7 @@ fn main(
     for (var k = 0u; k < ${depth}u; k++) {
       let atA = k * ${rows + PAD}u + row;
       let atB = k * ${columns + PAD}u + column;
-      ${each(t, (j) => `let b${j} = tileB[atB + ${j}u];`)}
+      ${each(t, (j) => `let b${j} = tileB[atB + ${columnAt(j)}u];`)}
       ${each(t, (i) => `let a${i} = tileA[atA + ${i}u];\n${each(t, (j) => `c${i}[${j}] += a${i} * b${j};`)}`)}
     }
     workgroupBarrier();
@@ -128,7 +135,7 @@ fn main(
   ${each(
     t,
     (i) => `if (firstRow + row + ${i}u < p.m) {
-    ${each(t, (j) => `if (firstColumn + column + ${j}u < p.n) { store(firstRow + row + ${i}u, firstColumn + column + ${j}u, c${i}[${j}], group.z); }`)}
+    ${each(t, (j) => `if (firstColumn + column + ${columnAt(j)}u < p.n) { store(firstRow + row + ${i}u, firstColumn + column + ${columnAt(j)}u, c${i}[${j}], group.z); }`)}
   }`,
   )}
 }`;

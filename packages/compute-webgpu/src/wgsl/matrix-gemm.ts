@@ -8,16 +8,7 @@ export interface MatrixTile {
   /** Of a subgroup's part of the tile. */
   readonly subgroupRows: number;
   readonly subgroupColumns: number;
-  /** How a slice comes in while another is multiplied. */
-  readonly pipeline: Pipeline;
 }
-
-/**
- * `none`: load, store, multiply; other workgroups of the multiprocessor fill the gaps.
- * `ahead`: the next slice waits in registers. `double`: it goes on to a second slice of workgroup
- * memory, so that one barrier a slice is enough.
- */
-export type Pipeline = 'none' | 'ahead' | 'double';
 
 /** A program of C = A B with f16 operands and f32 sums. */
 export interface MatrixGemm {
@@ -46,13 +37,11 @@ export function threadsOf(tile: MatrixTile): number {
   return (tile.rows / tile.subgroupRows) * (tile.columns / tile.subgroupColumns) * SUBGROUP;
 }
 
-const slices = (tile: MatrixTile) => (tile.pipeline === 'double' ? 2 : 1);
-
 /** Bytes of workgroup memory. */
 export function workgroupBytes(tile: MatrixTile, bAlongK: boolean): number {
   const a = tile.rows * (tile.depth + PAD);
   const b = bAlongK ? tile.columns * (tile.depth + PAD) : tile.depth * (tile.columns + PAD);
-  return 2 * slices(tile) * (a + b) + (threadsOf(tile) / SUBGROUP) * 16 * 16 * 4;
+  return 2 * (a + b) + (threadsOf(tile) / SUBGROUP) * 16 * 16 * 4;
 }
 
 const each = (count: number, text: (i: number) => string) =>
@@ -85,7 +74,7 @@ function staging(
       return `{ ${position(i)} ${guard(bounded)} }`;
     }),
     keep: each(count, (i) => {
-      const to = `next${name} + r * ${stride}u + c`;
+      const to = `r * ${stride}u + c`;
       const store = `tile${name}[(${to}) / ${VECTOR}u] = held${name}${i};`;
       return `{ ${position(i)} ${guard(store)} }`;
     }),
@@ -95,14 +84,15 @@ function staging(
 }
 
 /**
- * Both operands go through workgroup memory in slices along k. A is `[m, k]` and B as `bAlongK` says,
+ * Both operands go through workgroup memory in slices along k; while one slice is multiplied, the
+ * next waits in registers. A is `[m, k]` and B as `bAlongK` says,
  * both bound as `array<vec4u>` of eight halves. Workgroup x is the row of tiles, so that neighbours
  * share a slice of B, the weight; y is the column and z the part [z span, (z + 1) span) of k, with
  * `span` in `p.span`. The sums leave through workgroup memory, since a subgroup matrix cannot be
  * scaled by row.
  */
 export function matrixGemmBody({ tile, bAlongK, whole, store }: MatrixGemm): string {
-  const { rows, columns, depth, subgroupRows, subgroupColumns, pipeline } = tile;
+  const { rows, columns, depth, subgroupRows, subgroupColumns } = tile;
   const threads = threadsOf(tile);
   const across = columns / subgroupColumns;
   const [tall, wide] = [subgroupRows / 16, subgroupColumns / 16];
@@ -138,7 +128,7 @@ export function matrixGemmBody({ tile, bAlongK, whole, store }: MatrixGemm): str
   const result = 'subgroup_matrix_result<f32, 16, 16>';
   // Offsets and strides count the array's elements: vectors.
   const matrix = (type: string, order: string, from: string, at: string, stride: number) =>
-    `subgroupMatrixLoad<${type}, ${order}>(&tile${from}, (now${from} + ${at}) / ${VECTOR}u, ${stride / VECTOR})`;
+    `subgroupMatrixLoad<${type}, ${order}>(&tile${from}, (${at}) / ${VECTOR}u, ${stride / VECTOR})`;
   const loadA = (i: number, step: number) =>
     matrix(left, 'row_major', 'A', `(partRow + ${16 * i}u) * ${a.stride}u + ${step}u`, a.stride);
   const loadB = (j: number, step: number) =>
@@ -164,44 +154,9 @@ export function matrixGemmBody({ tile, bAlongK, whole, store }: MatrixGemm): str
   );
   const load = `${a.load}\n${b.load}`;
   const keep = `${a.keep}\n${b.keep}`;
-  const loops: Record<Pipeline, string> = {
-    none: `
-  for (var start = begin; start < end; start += ${depth}u) {
-    ${load}
-    ${keep}
-    workgroupBarrier();
-    ${multiply}
-    workgroupBarrier();
-  }`,
-    ahead: `
-  { let start = begin; ${load} }
-  for (var done = begin; done < end; done += ${depth}u) {
-    ${keep}
-    workgroupBarrier();
-    let start = done + ${depth}u;
-    if (start < end) { ${load} }
-    ${multiply}
-    workgroupBarrier();
-  }`,
-    double: `
-  { let start = begin; ${load} ${keep} }
-  workgroupBarrier();
-  for (var done = begin; done < end; done += ${depth}u) {
-    let start = done + ${depth}u;
-    if (start < end) { ${load} }
-    ${multiply}
-    nextA = ${a.size}u - nowA;
-    nextB = ${b.size}u - nowB;
-    if (start < end) { ${keep} }
-    workgroupBarrier();
-    nowA = nextA;
-    nowB = nextB;
-  }`,
-  };
-  const offset = pipeline === 'double' ? 'var' : 'const';
   return /* wgsl */ `
-var<workgroup> tileA: array<vec4u, ${(slices(tile) * a.size) / VECTOR}>;
-var<workgroup> tileB: array<vec4u, ${(slices(tile) * b.size) / VECTOR}>;
+var<workgroup> tileA: array<vec4u, ${a.size / VECTOR}>;
+var<workgroup> tileB: array<vec4u, ${b.size / VECTOR}>;
 var<workgroup> sums: array<f32, ${(threads / SUBGROUP) * 256}>;
 @compute @workgroup_size(${threads})
 fn main(
@@ -220,8 +175,15 @@ fn main(
   ${each(tall, (i) => each(wide, (j) => `var c${i}_${j} = ${result}();`))}
   ${a.registers}
   ${b.registers}
-  ${each(4, (i) => `${offset} ${['nowA', 'nowB', 'nextA', 'nextB'][i]} = 0u;`)}
-  ${loops[pipeline]}
+  { let start = begin; ${load} }
+  for (var done = begin; done < end; done += ${depth}u) {
+    ${keep}
+    workgroupBarrier();
+    let start = done + ${depth}u;
+    if (start < end) { ${load} }
+    ${multiply}
+    workgroupBarrier();
+  }
   let mine = subgroup * 256u;
   ${each(tall, (i) =>
     each(

@@ -53,7 +53,7 @@ function scoresText(headDim: number): string {
  * finished probabilities times v in subgroup matrices, which cannot be rescaled row by row as the
  * running form of FlashAttention needs it.
  */
-export function forwardKernel(key: string, shape: AttentionShape): KernelSpec {
+function forwardKernel(key: string, shape: AttentionShape): KernelSpec {
   const { headDim } = shape;
   const squares = squaresOf(headDim);
   return {

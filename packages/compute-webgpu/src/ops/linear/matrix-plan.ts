@@ -15,7 +15,7 @@ export interface MatrixPlan {
 const tileOf = (
   [rows, columns, depth]: readonly [number, number, number],
   [subgroupRows, subgroupColumns]: readonly [number, number],
-): MatrixTile => ({ rows, columns, depth, subgroupRows, subgroupColumns, pipeline: 'ahead' });
+): MatrixTile => ({ rows, columns, depth, subgroupRows, subgroupColumns });
 
 /** The fastest of 28 tiles on an H200 where there are enough of it: 190 to 250 TFLOP/s. */
 const LARGE = tileOf([128, 128, 64], [64, 32]);
