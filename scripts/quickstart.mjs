@@ -5,4 +5,5 @@ stage('install', bootstrap);
 stage('build', () => turbo(['build', '--filter=qlorajs...']));
 run(process.execPath, ['apps/cli/bin/qlora.js', 'quickstart', ...process.argv.slice(2)], {
   shell: false,
+  env: { ...process.env, QLORA_COMMAND: 'npx qlora' }, // what to type next, from here
 });
