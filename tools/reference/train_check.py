@@ -2,8 +2,8 @@
 
     python tools/reference/train_check.py        # after `npm test` or `pnpm build`
 
-Trains phi-nano for three steps in five ways (added tokens trained, frozen or absent, rsLoRA, fc1
-and fc2), runs `qlora logits` and PeftModel on the same ids, and loads the tokenizer files with
+Trains phi-nano for three steps in six ways (added tokens trained, frozen or absent, rsLoRA, fc1
+and fc2, rank and alpha patterns), runs `qlora logits` and PeftModel on the same ids, and loads the tokenizer files with
 AutoTokenizer. Exits with 1 when logits differ by more than 1e-4 or ids differ.
 """
 
@@ -35,6 +35,8 @@ RUNS = {
     "no added tokens": (IDS, []),
     "rsLoRA": (CHATS, ["--use-rslora", "--r", "8"]),
     "fc1 and fc2": (CHATS, ["--target-modules", "q_proj,fc1,fc2", "--r", "4"]),
+    "rank and alpha patterns": (CHATS, ["--target-modules", "q_proj,v_proj,fc1", "--rank-pattern",
+                                        "fc1=4,layers.0.self_attn.q_proj=32", "--alpha-pattern", "fc1=16"]),
     "added tokens frozen": (CHATS, ["--no-train-added-tokens"]),
 }
 
@@ -70,7 +72,7 @@ def check(name, rows, flags, folder):
         stdout = qlora("tokenize", "--base", BASE, "--adapter", out, "--json", input=text).stdout
         same = json.loads(stdout)["ids"] == tokenizer(text)["input_ids"]
     ok = off < LIMIT and same and effect > 10 * LIMIT
-    print(f"{'ok ' if ok else 'BAD'} {name:20s} logits off by {off:.2e} (the adapter moves them by {effect:.2e})"
+    print(f"{'ok ' if ok else 'BAD'} {name:24s} logits off by {off:.2e} (the adapter moves them by {effect:.2e})"
           f"{'' if same else ', TOKEN IDS DIFFER'}")
     return ok
 

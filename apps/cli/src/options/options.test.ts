@@ -5,7 +5,17 @@ import { expect, test } from 'vitest';
 import { resolveOptions, withDefaults } from './resolve.js';
 import { flagOf, option, optional, required } from './table.js';
 import { trainingOptions } from './training-options.js';
-import { anyText, choice, integer, modules, number, text, texts, toggle } from './value-types.js';
+import {
+  anyText,
+  choice,
+  integer,
+  modules,
+  number,
+  patterns,
+  text,
+  texts,
+  toggle,
+} from './value-types.js';
 
 const table = {
   learning_rate: option(number(0), 2e-4, 'rate'),
@@ -105,4 +115,14 @@ test("training defaults are transformers' and PEFT's but for what the README lis
     loadIn4bit: true,
     bnb4bitUseDoubleQuant: true,
   });
+});
+
+test('patterns are pairs in a flag and a mapping in a file', () => {
+  expect(patterns.parse('fc1=8,layers.0.self_attn.q_proj=32', 'rank_pattern')).toEqual({
+    fc1: 8,
+    'layers.0.self_attn.q_proj': 32,
+  });
+  expect(patterns.parse({ fc1: 8 }, 'rank_pattern')).toEqual({ fc1: 8 });
+  for (const bad of ['fc1', 'fc1=0', '=3', 'fc1=x', ['fc1=8', 3]])
+    expect(() => patterns.parse(bad, 'rank_pattern')).toThrowError(/rank_pattern is .*fc1=8,fc2=8/);
 });

@@ -1,6 +1,6 @@
 import { backendOptions, baseOption, quantizationOptions } from './common-options.js';
 import { type OptionsOf, option, optional, required } from './table.js';
-import { choice, integer, modules, number, text, toggle } from './value-types.js';
+import { choice, integer, modules, number, patterns, text, toggle } from './value-types.js';
 
 const adapter = {
   r: option(integer(1), 16, 'rank of the adapter'),
@@ -11,6 +11,8 @@ const adapter = {
     ['q_proj', 'k_proj', 'v_proj', 'dense'],
     'linear layers that get an adapter; all-linear, or a regular expression',
   ),
+  rank_pattern: optional(patterns, 'other ranks for modules whose name ends so'),
+  alpha_pattern: optional(patterns, 'other alphas for modules whose name ends so'),
   use_rslora: option(toggle, false, 'scale by alpha / sqrt(r)'),
   init_adapter: optional(text('DIR'), 'PEFT folder to start from; its rank and targets hold'),
   train_added_tokens: option(

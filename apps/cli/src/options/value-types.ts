@@ -119,3 +119,25 @@ export const modules: ValueType<readonly string[] | string> = {
     return texts('NAMES').parse(value, name);
   },
 };
+
+function pairs(value: unknown): [string, unknown][] {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return Object.entries(value);
+  return String(value)
+    .split(',')
+    .map((pair) => {
+      const at = pair.lastIndexOf('=');
+      return [pair.slice(0, at).trim(), pair.slice(at + 1)];
+    });
+}
+
+/** Numbers above 0 by name: `fc1=8,fc2=8` as a flag, a mapping in a configuration file. */
+export const patterns: ValueType<Readonly<Record<string, number>>> = {
+  placeholder: 'NAME=N,…',
+  parse(value, name) {
+    const entries = pairs(value).map(([key, each]) => [key, toNumber(each)] as const);
+    if (entries.every(([key, each]) => key !== '' && each > 0 && Number.isFinite(each)))
+      return Object.fromEntries(entries);
+    throw wrong(name, value, 'numbers above 0 by module name, as in fc1=8,fc2=8');
+  },
+};

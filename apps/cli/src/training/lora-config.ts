@@ -27,6 +27,8 @@ export function loraConfig(
     loraAlpha: options.loraAlpha,
     loraDropout: options.loraDropout,
     targetModules: options.targetModules,
+    rankPattern: options.rankPattern ?? {},
+    alphaPattern: options.alphaPattern ?? {},
     useRslora: options.useRslora,
     baseModelNameOrPath: base.name,
     trainableTokenIndices: trained ? { embed_tokens: addedIds, lm_head: addedIds } : null,

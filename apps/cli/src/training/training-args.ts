@@ -10,6 +10,8 @@ const IDENTITY = [
   'loraAlpha',
   'loraDropout',
   'targetModules',
+  'rankPattern',
+  'alphaPattern',
   'useRslora',
   'maxSeqLength',
   'truncation',
