@@ -130,8 +130,8 @@ ${options.out}/: a PEFT adapter of ${formatBytes(summary.adapterBytes)}
 phi-nano muestra el camino; no es un tutor del que aprender. · phi-nano shows the way; do not learn from it.
 
 Ahora · Next:
-  ${run} ask --adapter ${folder} "¿Qué es una cola?"
-  ${run} chat --adapter ${folder}
+  ${run} ask --adapter ${folder} --repetition-penalty ${ANSWER.repetitionPenalty} "¿Qué es una cola?"
+  ${run} chat --adapter ${folder} --repetition-penalty ${ANSWER.repetitionPenalty}
 `);
     ui.result({
       out: options.out,
