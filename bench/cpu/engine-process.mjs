@@ -2,11 +2,24 @@ import { spawn } from 'node:child_process';
 import os from 'node:os';
 import { createInterface } from 'node:readline';
 
-/** Milliseconds that all cores were busy so far, whoever kept them so. */
+/**
+ * Milliseconds that all cores were busy so far, whoever kept them so. Work at a low priority counts:
+ * where sessions are scheduled as groups, `nice` does not make it give way.
+ */
 function busyMilliseconds() {
   return os
     .cpus()
     .reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+}
+
+/** Waits, `seconds` at most, until others leave the cores alone. */
+export async function untilQuiet(seconds) {
+  const until = performance.now() + 1000 * seconds;
+  for (let share = 1; share > 0.1 && performance.now() < until; ) {
+    const [busy, started] = [busyMilliseconds(), performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    share = (busyMilliseconds() - busy) / (os.cpus().length * (performance.now() - started));
+  }
 }
 
 /**

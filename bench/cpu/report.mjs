@@ -70,11 +70,13 @@ function partTable(part) {
   ];
   const rows = requests.flatMap((request) => {
     const best = fastest(part, request, (_, { ours }) => !ours);
+    const f32 = fastest(part, request, (name, { ours }) => !ours && !name.endsWith('bf16'));
     return Object.values(part.results)
       .filter(({ values }) => values[request])
       .map(({ label, values, memory, ours }) => {
         const each = values[request];
-        const ratio = ours && best ? `${number(speedup(part.unit, each, best[1]))}x` : '';
+        const ratio = (other) =>
+          ours && other ? `${number(speedup(part.unit, each, other[1]))}x` : '';
         const range = `${number(Math.min(...each.all))} to ${number(Math.max(...each.all))}`;
         const others = `${(100 * each.others).toFixed(0)} %`;
         const peak = memory ? mebibytes(memory.peakBytes) : '';
@@ -82,7 +84,8 @@ function partTable(part) {
           requests.length > 1 ? `${request}, ${label}` : label,
           number(each.value),
           range,
-          ratio,
+          ratio(best),
+          ratio(f32),
           others,
           peak,
         ];
@@ -96,6 +99,7 @@ function partTable(part) {
     'median',
     'range',
     'of the fastest Python',
+    'of the fastest in f32',
     'cores used by others',
     'peak memory',
   ];
@@ -128,63 +132,49 @@ function opTable(part) {
     });
 }
 
-/** What issue 4 asks for, and what came out. */
+/** With more of the cores in other hands than this, a speed is printed but not judged. */
+const JUDGED = 0.15;
+
+/** What the CPU engine is meant to reach, and what came out. */
 function targets(measured) {
   const rows = [];
-  const check = (what, value, wanted, holds) =>
+  const check = (what, result, wanted, holds) => {
+    const verdict = result && (holds(result.value) ? 'holds' : 'does not hold');
+    const value = result ? `${number(result.value)}${result.disturbed ? ' (disturbed)' : ''}` : '';
     rows.push([
       what,
-      value === null ? 'not measured' : number(value),
+      value || 'not measured',
       wanted,
-      value === null ? '' : holds(value) ? 'holds' : 'does not hold',
+      result?.disturbed ? 'measure again' : (verdict ?? ''),
     ]);
-  const compare = (part, request, accept) => {
-    const [ours, theirs] = [
-      part && fastest(part, request, (name, result) => result.ours && accept(name)),
-      part && fastest(part, request, (_, result) => !result.ours),
-    ];
-    return ours && theirs ? speedup(part.unit, ours[1], theirs[1]) : null;
   };
-  const { step, decode, 'decode-large': large } = measured;
+  const compare = (part, request, accept) => {
+    if (!part) return null;
+    const ours = fastest(part, request, (name, result) => result.ours && accept(name));
+    const theirs = fastest(part, request, (_, result) => !result.ours);
+    if (!ours || !theirs) return null;
+    const disturbed = Math.max(ours[1].others, theirs[1].others) > JUDGED;
+    return { value: speedup(part.unit, ours[1], theirs[1]), disturbed };
+  };
+  const any = () => true;
   const atLeast = (least) => (value) => value >= least;
-  check(
-    'training step, fastest mode, of the fastest Python',
-    compare(step, 'step', () => true),
-    'at least 1',
-    atLeast(1),
-  );
-  check(
-    'training step, plain Node',
-    compare(step, 'step', (name) => name === 'node'),
-    'at least 0.5',
-    atLeast(0.5),
-  );
-  check(
-    'decoding phi-nano',
-    compare(decode, 'decode', () => true),
-    'at least 3',
-    atLeast(3),
-  );
-  check(
-    'decoding 1.3 B parameters',
-    compare(large, 'decode', () => true),
-    'at least 3',
-    atLeast(3),
-  );
+  const { step, decode, 'decode-large': large } = measured;
+  const fastestStep = compare(step, 'step', any);
+  const plainStep = compare(step, 'step', (name) => name === 'node');
+  check('training step, fastest mode, of the fastest Python', fastestStep, '1 or more', atLeast(1));
+  check('training step, plain Node', plainStep, '0.5 or more', atLeast(0.5));
+  check('decoding phi-nano', compare(decode, 'decode', any), '3 or more', atLeast(3));
+  check('decoding 1.3 B parameters', compare(large, 'decode', any), '3 or more', atLeast(3));
   for (const [name, part] of Object.entries(measured)) {
     if (name === 'gemm') continue;
     const peaks = (ours) =>
       Object.values(part.results)
         .filter((result) => result.ours === ours && result.memory)
         .map(({ memory }) => memory.peakBytes);
-    const [mine, theirs] = [Math.max(...peaks(true)), Math.min(...peaks(false))];
-    const ratio = Number.isFinite(mine) && Number.isFinite(theirs) ? mine / theirs : null;
-    check(
-      `peak memory of ${name}: our largest by their smallest`,
-      ratio,
-      'at most 0.5',
-      (value) => value <= 0.5,
-    );
+    const value = Math.max(...peaks(true)) / Math.min(...peaks(false));
+    const result = value > 0 && value < Infinity ? { value, disturbed: false } : null;
+    const what = `peak memory of ${name}: our largest by their smallest`;
+    check(what, result, '0.5 or less', (ratio) => ratio <= 0.5);
   }
   return `### Targets\n\n${table(['', 'measured', 'wanted', ''], rows)}`;
 }

@@ -42,17 +42,18 @@ const python = findPython();
 const names = flags.only?.split(',');
 await bundleEngine(join(bench, '.build/engine.mjs'));
 const taking = variants({ threads, python }).filter(({ name }) => names?.includes(name) ?? true);
+const machine = { cpu: os.cpus()[0].model, cores: os.cpus().length, memory: os.totalmem() };
+const date = new Date().toISOString();
 const measured = {};
+console.log(`${machine.cpu}, ${machine.cores} cores, ${threads} threads, ${date}\n`);
 for (const part of parts({ quick: flags.quick, python })) {
   if (!flags.parts.split(',').includes(part.name)) continue;
   const { profile } = flags;
   measured[part.name] = summarize(await measurePart(part, taking, { threads, rounds, profile }));
-}
-const machine = { cpu: os.cpus()[0].model, cores: os.cpus().length, memory: os.totalmem() };
-const result = { date: new Date().toISOString(), machine, threads, rounds, parts: measured };
-if (flags.out) {
+  if (!flags.out) continue;
+  // After every part: what was measured stays when a later part is interrupted.
+  const result = { date, machine, threads, rounds, parts: measured };
   await mkdir(dirname(flags.out), { recursive: true });
   await writeFile(flags.out, `${JSON.stringify(result, null, 1)}\n`);
 }
-console.log(`${machine.cpu}, ${machine.cores} cores, ${threads} threads, ${result.date}\n`);
 console.log(report(measured));
