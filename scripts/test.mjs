@@ -1,7 +1,9 @@
 // npm test: everything that must hold, from a fresh clone. Arguments go to vitest.
 import { bootstrap, stage, tool, turbo } from './bootstrap.mjs';
+import { installChromium } from './chromium.mjs';
 
 stage('install', bootstrap);
+stage('chromium', installChromium);
 stage('build', () => turbo(['build']));
 stage('lint', () => tool('biome', ['check', '.']));
 stage('layers', () =>
