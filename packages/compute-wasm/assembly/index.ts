@@ -2,6 +2,7 @@ export { adamw } from './adamw';
 export { attention } from './attention';
 export { attentionBackward } from './attention-backward';
 export { attentionRow } from './attention-row';
+export { columnSums, inverseRowNorms, scaleColumns } from './columns';
 export { crossEntropy } from './cross-entropy';
 export { dequantizeNf4 } from './dequantize';
 export { dropout } from './dropout';

@@ -3,6 +3,7 @@ import type { Engine } from './engine.js';
 import { adamw } from './ops/adamw/adamw.js';
 import { attentionBackward } from './ops/attention/backward.js';
 import { attention } from './ops/attention/forward.js';
+import { columnSums, inverseRowNorms, scaleColumns } from './ops/columns/columns.js';
 import { crossEntropy } from './ops/cross-entropy/cross-entropy.js';
 import { dropout } from './ops/dropout/dropout.js';
 import { axpby, fill } from './ops/elementwise/elementwise.js';
@@ -39,5 +40,8 @@ export function bindOps(engine: Engine): Ops {
     clipScale: (args) => clipScale(engine, args),
     adamw: (args) => adamw(engine, args),
     dequantizeNf4: (args) => dequantizeNf4(engine, args),
+    scaleColumns: (args) => scaleColumns(engine, args),
+    columnSums: (args) => columnSums(engine, args),
+    inverseRowNorms: (args) => inverseRowNorms(engine, args),
   };
 }

@@ -7,6 +7,14 @@ export {
   checkAttention,
   checkAttentionBackward,
 } from './ops/attention/op.js';
+export {
+  type ColumnSumsArgs,
+  checkColumnSums,
+  checkInverseRowNorms,
+  checkScaleColumns,
+  type InverseRowNormsArgs,
+  type ScaleColumnsArgs,
+} from './ops/columns/op.js';
 export { type CrossEntropyArgs, checkCrossEntropy } from './ops/cross-entropy/op.js';
 export { checkDropout, type DropoutArgs } from './ops/dropout/op.js';
 export { type AxpbyArgs, checkAxpby, checkFill, type FillArgs } from './ops/elementwise/op.js';

@@ -1,5 +1,6 @@
 import type { AdamWArgs } from './ops/adamw/op.js';
 import type { AttentionArgs, AttentionBackwardArgs } from './ops/attention/op.js';
+import type { ColumnSumsArgs, InverseRowNormsArgs, ScaleColumnsArgs } from './ops/columns/op.js';
 import type { CrossEntropyArgs } from './ops/cross-entropy/op.js';
 import type { DropoutArgs } from './ops/dropout/op.js';
 import type { AxpbyArgs, FillArgs } from './ops/elementwise/op.js';
@@ -41,6 +42,9 @@ export interface Ops {
   clipScale(args: ClipScaleArgs): void;
   adamw(args: AdamWArgs): void;
   dequantizeNf4(args: DequantizeNf4Args): void;
+  scaleColumns(args: ScaleColumnsArgs): void;
+  columnSums(args: ColumnSumsArgs): void;
+  inverseRowNorms(args: InverseRowNormsArgs): void;
 }
 
 /** The names of the operations, in the order of {@link Ops}. */
@@ -66,4 +70,7 @@ export const OP_NAMES = [
   'clipScale',
   'adamw',
   'dequantizeNf4',
+  'scaleColumns',
+  'columnSums',
+  'inverseRowNorms',
 ] as const satisfies readonly (keyof Ops)[];

@@ -50,6 +50,9 @@ export const KERNELS = [
   'scatterRows',
   'sumSquaresPart',
   'sumSquaresTotal',
+  'scaleColumns',
+  'columnSums',
+  'inverseRowNorms',
 ] as const;
 
 export type Kernel = (typeof KERNELS)[number];

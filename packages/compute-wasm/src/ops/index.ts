@@ -1,6 +1,7 @@
 import type { Ops } from '@qlorajs/compute';
 import type { Engine } from '../engine/engine.js';
 import { attention, attentionBackward } from './attention.js';
+import { columnSums, inverseRowNorms, scaleColumns } from './columns.js';
 import { crossEntropy } from './cross-entropy.js';
 import { axpby, dropout, fill, gelu, geluBackward } from './elementwise.js';
 import { layerNorm, layerNormBackward } from './layer-norm.js';
@@ -33,5 +34,8 @@ export function createOps(engine: Engine): Ops {
     clipScale: (args) => clipScale(engine, args),
     adamw: (args) => adamw(engine, args),
     dequantizeNf4: (args) => dequantizeNf4(engine, args),
+    scaleColumns: (args) => scaleColumns(engine, args),
+    columnSums: (args) => columnSums(engine, args),
+    inverseRowNorms: (args) => inverseRowNorms(engine, args),
   };
 }

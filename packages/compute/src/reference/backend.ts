@@ -2,6 +2,7 @@ import { QLoraError } from '@qlorajs/errors';
 import type { Backend } from '../backend.js';
 import { adamw } from '../ops/adamw/reference.js';
 import { attention, attentionBackward } from '../ops/attention/reference.js';
+import { columnSums, inverseRowNorms, scaleColumns } from '../ops/columns/reference.js';
 import { crossEntropy } from '../ops/cross-entropy/reference.js';
 import { dropout } from '../ops/dropout/reference.js';
 import { axpby, fill } from '../ops/elementwise/reference.js';
@@ -39,6 +40,9 @@ const REFERENCE_OPS: Ops = {
   clipScale,
   adamw,
   dequantizeNf4,
+  scaleColumns,
+  columnSums,
+  inverseRowNorms,
 };
 
 /**

@@ -1,5 +1,6 @@
 import { optimizerCases } from '../ops/adamw/cases.js';
 import { attentionCases } from '../ops/attention/cases.js';
+import { columnsCases } from '../ops/columns/cases.js';
 import { crossEntropyCases } from '../ops/cross-entropy/cases.js';
 import { elementwiseCases } from '../ops/elementwise/cases.js';
 import { layerNormCases } from '../ops/layer-norm/cases.js';
@@ -21,5 +22,6 @@ export function opCases(): OpCase[] {
     ...elementwiseCases(),
     ...crossEntropyCases(),
     ...optimizerCases(),
+    ...columnsCases(),
   ];
 }

@@ -34,4 +34,7 @@ export const OP_TOLERANCES: Readonly<Record<keyof Ops, Tolerance>> = {
   clipScale: ROUNDING,
   adamw: { absolute: 1e-7, relative: 2e-6 },
   dequantizeNf4: EXACT,
+  scaleColumns: ROUNDING,
+  columnSums: REDUCTION,
+  inverseRowNorms: REDUCTION,
 };
