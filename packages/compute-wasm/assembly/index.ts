@@ -1,4 +1,5 @@
 export { adamw } from './adamw';
+export { adamw8bit } from './adamw8bit';
 export { attention } from './attention';
 export { attentionBackward } from './attention-backward';
 export { attentionRow } from './attention-row';

@@ -1,6 +1,7 @@
 import type { Ops } from '@qlorajs/compute';
 import type { Engine } from './engine.js';
 import { adamw } from './ops/adamw/adamw.js';
+import { adamw8bit } from './ops/adamw8bit/adamw8bit.js';
 import { attentionBackward } from './ops/attention/backward.js';
 import { attention } from './ops/attention/forward.js';
 import { columnSums, inverseRowNorms, scaleColumns } from './ops/columns/columns.js';
@@ -39,6 +40,7 @@ export function bindOps(engine: Engine): Ops {
     sumSquares: (args) => sumSquares(engine, args),
     clipScale: (args) => clipScale(engine, args),
     adamw: (args) => adamw(engine, args),
+    adamw8bit: (args) => adamw8bit(engine, args),
     dequantizeNf4: (args) => dequantizeNf4(engine, args),
     scaleColumns: (args) => scaleColumns(engine, args),
     columnSums: (args) => columnSums(engine, args),

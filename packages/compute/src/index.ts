@@ -1,6 +1,12 @@
 export { type Backend, integersFrom, type MemoryUsage, tensorFrom } from './backend.js';
 export { type AdamWArgs, checkAdamW } from './ops/adamw/op.js';
 export {
+  ADAM8_BLOCK,
+  type AdamW8bitArgs,
+  adamW8bitFactors,
+  checkAdamW8bit,
+} from './ops/adamw8bit/op.js';
+export {
   type AttentionArgs,
   type AttentionBackwardArgs,
   type AttentionMask,

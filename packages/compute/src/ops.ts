@@ -1,4 +1,5 @@
 import type { AdamWArgs } from './ops/adamw/op.js';
+import type { AdamW8bitArgs } from './ops/adamw8bit/op.js';
 import type { AttentionArgs, AttentionBackwardArgs } from './ops/attention/op.js';
 import type { ColumnSumsArgs, InverseRowNormsArgs, ScaleColumnsArgs } from './ops/columns/op.js';
 import type { CrossEntropyArgs } from './ops/cross-entropy/op.js';
@@ -41,6 +42,8 @@ export interface Ops {
   sumSquares(args: SumSquaresArgs): void;
   clipScale(args: ClipScaleArgs): void;
   adamw(args: AdamWArgs): void;
+  /** Absent from an engine that cannot pack bytes; `@qlorajs/paged-optim` then steps on the host. */
+  adamw8bit?(args: AdamW8bitArgs): void;
   dequantizeNf4(args: DequantizeNf4Args): void;
   scaleColumns(args: ScaleColumnsArgs): void;
   columnSums(args: ColumnSumsArgs): void;
@@ -69,6 +72,7 @@ export const OP_NAMES = [
   'sumSquares',
   'clipScale',
   'adamw',
+  'adamw8bit',
   'dequantizeNf4',
   'scaleColumns',
   'columnSums',

@@ -27,6 +27,7 @@ export const CONTROL_WORDS = 160;
 /** The kernels that threads run, by index. */
 export const KERNELS = [
   'adamw',
+  'adamw8bit',
   'attention',
   'attentionBackward',
   'attentionRow',

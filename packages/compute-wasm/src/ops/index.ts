@@ -6,7 +6,7 @@ import { crossEntropy } from './cross-entropy.js';
 import { axpby, dropout, fill, gelu, geluBackward } from './elementwise.js';
 import { layerNorm, layerNormBackward } from './layer-norm.js';
 import { dequantizeNf4, linear, linearBackward, matmul } from './linear.js';
-import { adamw, clipScale, sumSquares } from './optimizer.js';
+import { adamw, adamw8bit, clipScale, sumSquares } from './optimizer.js';
 import { rotary } from './rotary.js';
 import { gatherRows, scatterAddRows, scatterRows } from './rows.js';
 
@@ -33,6 +33,7 @@ export function createOps(engine: Engine): Ops {
     sumSquares: (args) => sumSquares(engine, args),
     clipScale: (args) => clipScale(engine, args),
     adamw: (args) => adamw(engine, args),
+    adamw8bit: (args) => adamw8bit(engine, args),
     dequantizeNf4: (args) => dequantizeNf4(engine, args),
     scaleColumns: (args) => scaleColumns(engine, args),
     columnSums: (args) => columnSums(engine, args),

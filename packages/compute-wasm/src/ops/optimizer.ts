@@ -1,7 +1,11 @@
 import {
+  ADAM8_BLOCK,
+  type AdamW8bitArgs,
   type AdamWArgs,
+  adamW8bitFactors,
   type ClipScaleArgs,
   checkAdamW,
+  checkAdamW8bit,
   checkClipScale,
   checkSumSquares,
   type SumSquaresArgs,
@@ -26,6 +30,21 @@ export function adamw(engine: Engine, args: AdamWArgs): void {
     integers: [...tensors.map((tensor) => at(engine, tensor)), parameter.size],
     floats: [decay, rate, correction, beta1, 1 - beta1, beta2, 1 - beta2, epsilon],
     work: 5 * parameter.size,
+  });
+}
+
+export function adamw8bit(engine: Engine, args: AdamW8bitArgs): void {
+  checkAdamW8bit(args);
+  const { parameter, gradient, codes1, codes2, absmax1, absmax2, codeMaps, scale } = args;
+  const tensors = [parameter, gradient, codes1, codes2, absmax1, absmax2, codeMaps, scale];
+  const { beta1, rest1, beta2, rest2, stepSize, epsilon, keep } = adamW8bitFactors(args);
+  // Two moments of a block, in f32.
+  engine.reserveScratch(0, 2 * 4 * ADAM8_BLOCK);
+  engine.run('adamw8bit', {
+    chunks: absmax1.size,
+    integers: [...tensors.map((tensor) => at(engine, tensor)), parameter.size],
+    floats: [beta1, rest1, beta2, rest2, stepSize, epsilon, keep],
+    work: 60 * parameter.size,
   });
 }
 

@@ -1,6 +1,7 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { Backend } from '../backend.js';
 import { adamw } from '../ops/adamw/reference.js';
+import { adamw8bit } from '../ops/adamw8bit/reference.js';
 import { attention, attentionBackward } from '../ops/attention/reference.js';
 import { columnSums, inverseRowNorms, scaleColumns } from '../ops/columns/reference.js';
 import { crossEntropy } from '../ops/cross-entropy/reference.js';
@@ -39,6 +40,7 @@ const REFERENCE_OPS: Ops = {
   sumSquares,
   clipScale,
   adamw,
+  adamw8bit,
   dequantizeNf4,
   scaleColumns,
   columnSums,

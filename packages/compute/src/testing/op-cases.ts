@@ -1,4 +1,5 @@
 import { optimizerCases } from '../ops/adamw/cases.js';
+import { adamw8bitCases } from '../ops/adamw8bit/cases.js';
 import { attentionCases } from '../ops/attention/cases.js';
 import { columnsCases } from '../ops/columns/cases.js';
 import { crossEntropyCases } from '../ops/cross-entropy/cases.js';
@@ -23,5 +24,6 @@ export function opCases(): OpCase[] {
     ...crossEntropyCases(),
     ...optimizerCases(),
     ...columnsCases(),
+    ...adamw8bitCases(),
   ];
 }

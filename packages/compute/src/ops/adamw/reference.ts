@@ -12,8 +12,9 @@ export function adamw(args: AdamWArgs): void {
   const correction2 = Math.sqrt(1 - beta2 ** step);
   for (let i = 0; i < p.length; i++) {
     const gradient = g[i] * scale;
-    m[i] = beta1 * m[i] + (1 - beta1) * gradient;
-    v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient;
+    // Moments are f32 in every engine, in checkpoints and in pages: rounded, they survive all three.
+    m[i] = Math.fround(beta1 * m[i] + (1 - beta1) * gradient);
+    v[i] = Math.fround(beta2 * v[i] + (1 - beta2) * gradient * gradient);
     p[i] =
       p[i] * (1 - learningRate * weightDecay) -
       ((learningRate / correction1) * m[i]) / (Math.sqrt(v[i]) / correction2 + epsilon);
