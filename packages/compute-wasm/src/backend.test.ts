@@ -65,6 +65,27 @@ describe('memory', () => {
     expect(addressOf(backend.empty('f32', [1])) - address).toBeLessThan(1024);
   });
 
+  test.each([{ tensorLimit: 30 * 2 ** 20 }, { memoryLimit: 40 * 2 ** 20 }])(
+    'asks for room before it refuses: %o',
+    async (limit) => {
+      const backend = await start(limit);
+      const spare = backend.empty('f32', [5 * 2 ** 20], 'spare');
+      let asked = 0;
+      const end = backend.onShortage(() => {
+        if (asked++ === 0) backend.free(spare);
+        return asked === 1;
+      });
+      const kept = backend.empty('f32', [5 * 2 ** 20], 'kept');
+      expect(asked).toBe(1);
+      const refused = expect.objectContaining({ code: 'COMPUTE_OUT_OF_MEMORY' });
+      expect(() => backend.empty('f32', [5 * 2 ** 20])).toThrowError(refused);
+      expect(asked).toBe(2);
+      expect(backend.memory()).toEqual({ live: 20 * 2 ** 20, peak: 20 * 2 ** 20 });
+      end();
+      backend.free(kept);
+    },
+  );
+
   test('grows while tensors live, up to memoryLimit and no further', async () => {
     const backend = await start({ memoryLimit: 40 * 2 ** 20 });
     const first = tensorFrom(backend, [1, 2, 3], [3]);

@@ -3,6 +3,7 @@ import {
   BYTES_PER_ELEMENT,
   byteLengthOf,
   type DType,
+  MemoryCounter,
   sizeOf,
   type Tensor,
   type TensorData,
@@ -41,8 +42,8 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
   const engine = await Engine.start(options);
   const { heap } = engine;
   const owned = new Set<Tensor>();
-  let live = 0;
-  let peak = 0;
+  const counter = new MemoryCounter(options.tensorLimit);
+  heap.reclaim = (bytes) => counter.reclaim(bytes);
 
   /** The elements as a view of the memory, valid until the memory grows. */
   function elements(tensor: Tensor) {
@@ -63,12 +64,12 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
     empty(dtype: DType, shape: readonly number[], label = ''): Tensor {
       const size = sizeOf(shape);
       const bytes = byteLengthOf({ dtype, size });
+      counter.makeRoom(bytes, label);
       const address = heap.allocate(bytes, 'zeros', label);
+      counter.take(bytes, label);
       const storage: WasmStorage = { address, heap };
       const tensor = { dtype, shape, size, offset: 0, storage, label };
       owned.add(tensor);
-      live += bytes;
-      peak = Math.max(peak, live);
       return tensor;
     },
     write(tensor: Tensor, data: TensorData, offset = 0): void {
@@ -113,17 +114,18 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
       const storage = tensor.storage as WasmStorage;
       heap.free(storage.address);
       storage.address = -1;
-      live -= byteLengthOf(tensor);
+      counter.give(byteLengthOf(tensor));
     },
-    memory: () => ({ live, peak }),
-    resetPeak(): void {
-      peak = live;
-    },
+    memory: () => counter.usage,
+    resetPeak: () => counter.resetPeak(),
+    onShortage: (reclaim) => counter.onShortage(reclaim),
     async sync() {},
     async dispose() {
-      for (const tensor of owned) (tensor.storage as WasmStorage).address = -1;
+      for (const tensor of owned) {
+        (tensor.storage as WasmStorage).address = -1;
+        counter.give(byteLengthOf(tensor));
+      }
       owned.clear();
-      live = 0;
       await engine.stop();
     },
   };

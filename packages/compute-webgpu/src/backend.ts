@@ -88,8 +88,9 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<Backe
       recorder.flush();
       memory.release(tensor);
     },
-    memory: () => memory.usage,
-    resetPeak: () => memory.resetPeak(),
+    memory: () => memory.counter.usage,
+    resetPeak: () => memory.counter.resetPeak(),
+    onShortage: (reclaim) => memory.counter.onShortage(reclaim),
     async sync() {
       faults.check();
       recorder.flush();

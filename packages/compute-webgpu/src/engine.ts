@@ -32,6 +32,7 @@ export class Scratch {
     if (!buffer || buffer.size < size) {
       if (buffer) {
         this.#recorder.flush();
+        this.#buffers.delete(name); // Should there be no room for the larger one.
         this.#memory.release(buffer);
       }
       buffer = this.#memory.allocate(dtype, [size], `scratch.${name}`);

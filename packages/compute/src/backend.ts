@@ -1,3 +1,4 @@
+import type { Reclaim } from './memory-counter.js';
 import type { Ops } from './ops.js';
 import type { DType, Tensor, TensorData } from './tensor.js';
 
@@ -38,6 +39,12 @@ export interface Backend {
   free(tensor: Tensor): void;
   memory(): MemoryUsage;
   resetPeak(): void;
+  /**
+   * Has `reclaim` called when an allocation finds no room; it may free tensors that no operation under
+   * way uses, and says whether it did: then the allocation is tried again, and refused only at last.
+   * @returns a function that ends this
+   */
+  onShortage(reclaim: Reclaim): () => void;
   /** Waits until every operation issued so far has run. */
   sync(): Promise<void>;
   /** Frees everything, workers and device included. */

@@ -1,4 +1,5 @@
 export { type Backend, integersFrom, type MemoryUsage, tensorFrom } from './backend.js';
+export { MemoryCounter, type Reclaim } from './memory-counter.js';
 export { type AdamWArgs, checkAdamW } from './ops/adamw/op.js';
 export {
   ADAM8_BLOCK,
@@ -62,7 +63,7 @@ export {
   counterUniform,
   mix32,
 } from './random.js';
-export { createReferenceBackend } from './reference/backend.js';
+export { createReferenceBackend, type ReferenceOptions } from './reference/backend.js';
 export {
   BYTES_PER_ELEMENT,
   byteLengthOf,

@@ -18,6 +18,7 @@ export class Workspace {
     const size = sizeOf(shape);
     let buffer = this.#buffers.get(name);
     if (!buffer || buffer.size < size) {
+      this.#buffers.delete(name); // Should there be no room for the larger one.
       if (buffer) this.#backend.free(buffer);
       buffer = this.#backend.empty(dtype, [size], name);
       this.#buffers.set(name, buffer);

@@ -25,6 +25,8 @@ export interface WasmOptions {
   readonly relaxedSimd?: RelaxedSimd;
   /** Bytes that the memory may grow to, scratch included. Default and most: 4 GiB less one page. */
   readonly memoryLimit?: number;
+  /** Bytes of tensors that may live at one time; no limit of its own by default. */
+  readonly tensorLimit?: number;
 }
 
 /** One call of a kernel. */

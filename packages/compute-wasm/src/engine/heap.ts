@@ -1,3 +1,4 @@
+import type { Reclaim } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import { Allocator } from './allocator.js';
 import { host, type WasmMemory } from './host.js';
@@ -21,6 +22,8 @@ export class Heap {
   u32!: Uint32Array;
   u16!: Uint16Array;
   u8!: Uint8Array;
+  /** Asked for room before an allocation is refused; true when it freed something. */
+  reclaim: Reclaim = () => false;
   #allocator: Allocator;
   /** Nothing at or above this address was ever written: it is still zero. */
   #touched = 0;
@@ -42,8 +45,11 @@ export class Heap {
 
   /** The address of `bytes` bytes: zeros, or (`'any'`) whatever was there. */
   allocate(bytes: number, contents: 'zeros' | 'any', label: string): number {
-    const shortage = this.#allocator.shortage(bytes);
-    if (shortage > 0) this.#grow(shortage, bytes, label);
+    for (;;) {
+      const shortage = this.#allocator.shortage(bytes);
+      if (shortage === 0 || this.#grow(shortage)) break;
+      if (!this.reclaim(shortage)) throw this.#refuse(bytes, label);
+    }
     const address = this.#allocator.allocate(bytes);
     if (address === null) throw new Error('unreachable: the allocator has just grown');
     const end = address + bytes;
@@ -57,25 +63,29 @@ export class Heap {
     this.#allocator.free(address);
   }
 
-  #grow(shortage: number, bytes: number, label: string): void {
+  #refuse(bytes: number, label: string): QLoraError {
     const now = this.memory.buffer.byteLength;
-    const room = this.limit - now;
-    const refuse = (cause?: unknown) =>
-      new QLoraError(
-        'COMPUTE_OUT_OF_MEMORY',
-        `no room for ${bytes} bytes${label && ` (${label})`}: the memory has ${now} bytes and may grow to ${this.limit}; ` +
-          'use a smaller batch or shorter sequences, checkpoint gradients, or raise memoryLimit (at most 4 GiB)',
-        { kind: 'runtime', details: { bytes, label, memory: now, limit: this.limit }, cause },
-      );
-    if (shortage > room) throw refuse();
+    return new QLoraError(
+      'COMPUTE_OUT_OF_MEMORY',
+      `no room for ${bytes} bytes${label && ` (${label})`}: the memory has ${now} bytes and may grow to ${this.limit}; ` +
+        'use a smaller batch or shorter sequences, checkpoint gradients, or raise memoryLimit (at most 4 GiB)',
+      { kind: 'runtime', details: { bytes, label, memory: now, limit: this.limit } },
+    );
+  }
+
+  /** False where the limit or the host has no room for so many more bytes. */
+  #grow(shortage: number): boolean {
+    const room = this.limit - this.memory.buffer.byteLength;
+    if (shortage > room) return false;
     const pages = Math.ceil(Math.min(room, Math.max(shortage, GROWTH_BYTES)) / PAGE);
     try {
       this.memory.grow(pages);
-    } catch (cause) {
-      throw refuse(cause);
+    } catch {
+      return false;
     }
     this.#look();
     this.#allocator.extend(this.memory.buffer.byteLength);
+    return true;
   }
 
   #look(): void {

@@ -61,11 +61,13 @@ export function dropout(engine: Engine, args: DropoutArgs): void {
   checkDropout(args);
   const { x, out, probability, seed, stream, accumulate } = args;
   const { first, second } = counterKey(seed, stream);
+  // The index of an element is added to the first key.
+  const start = first + (args.first ?? 0);
   const tensors = [at(engine, x), at(engine, out)];
   const threshold = bitsThreshold(probability);
   engine.run('dropout', {
     chunks: elementChunks(x.size),
-    integers: [...tensors, x.size, first, second, threshold, accumulate ? 1 : 0],
+    integers: [...tensors, x.size, start, second, threshold, accumulate ? 1 : 0],
     floats: [1 / (1 - probability)],
     work: 5 * x.size,
   });

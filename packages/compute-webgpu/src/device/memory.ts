@@ -1,5 +1,5 @@
 /// <reference types="@webgpu/types" />
-import { byteLengthOf, type DType, type MemoryUsage, sizeOf, type Tensor } from '@qlorajs/compute';
+import { byteLengthOf, type DType, MemoryCounter, sizeOf, type Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { Faults } from './faults.js';
 import { type GpuStorage, storageOf } from './storage.js';
@@ -9,25 +9,16 @@ import { BufferUsage } from './usage.js';
 export class DeviceMemory {
   readonly #device: GPUDevice;
   readonly #faults: Faults;
-  readonly #limit: number;
   readonly #owned = new Map<Tensor, number>();
   #nextId = 1;
-  #live = 0;
-  #peak = 0;
+
+  readonly counter: MemoryCounter;
 
   /** @param limit bytes of tensors that may live at one time */
   constructor(device: GPUDevice, faults: Faults, limit: number) {
     this.#device = device;
     this.#faults = faults;
-    this.#limit = limit;
-  }
-
-  get usage(): MemoryUsage {
-    return { live: this.#live, peak: this.#peak };
-  }
-
-  resetPeak(): void {
-    this.#peak = this.#live;
+    this.counter = new MemoryCounter(limit);
   }
 
   /**
@@ -39,15 +30,17 @@ export class DeviceMemory {
     const counted = byteLengthOf({ dtype, size });
     const bytes = Math.max(4, Math.ceil(counted / 4) * 4);
     const { maxBufferSize } = this.#device.limits;
-    const details = { label, bytes, live: this.#live, limit: this.#limit, maxBufferSize };
+    const { counter } = this;
+    const { live } = counter.usage;
+    const details = { label, bytes, live, limit: counter.limit, maxBufferSize };
     const fail = (reason: string) =>
       new QLoraError(
         'COMPUTE_OUT_OF_MEMORY',
-        `no room for ${label || 'a tensor'} of ${bytes} bytes beside ${this.#live} in use: ${reason}; use a smaller batch or a shorter sequence`,
+        `no room for ${label || 'a tensor'} of ${bytes} bytes beside ${live} in use: ${reason}; use a smaller batch or a shorter sequence`,
         { kind: 'runtime', details },
       );
     if (bytes > maxBufferSize) throw fail(`a buffer here holds at most ${maxBufferSize} bytes`);
-    if (this.#live + counted > this.#limit) throw fail(`the limit is ${this.#limit} bytes`);
+    counter.take(counted, label);
     this.#device.pushErrorScope('out-of-memory');
     const { STORAGE, COPY_SRC, COPY_DST } = BufferUsage;
     const usage = STORAGE | COPY_SRC | COPY_DST;
@@ -61,8 +54,6 @@ export class DeviceMemory {
     const storage: GpuStorage = { id, buffer, bytes, recording: 0, version: 0, bindGroups };
     const tensor: Tensor = { dtype, shape, size, offset: 0, storage, label };
     this.#owned.set(tensor, counted);
-    this.#live += counted;
-    this.#peak = Math.max(this.#peak, this.#live);
     return tensor;
   }
 
@@ -74,7 +65,7 @@ export class DeviceMemory {
         kind: 'runtime',
       });
     this.#owned.delete(tensor);
-    this.#live -= counted;
+    this.counter.give(counted);
     const storage = storageOf(tensor);
     for (const { cache, key } of storage.bindGroups) cache.delete(key);
     storage.bindGroups.clear();

@@ -1,5 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { Backend } from '../backend.js';
+import { MemoryCounter } from '../memory-counter.js';
 import { adamw } from '../ops/adamw/reference.js';
 import { adamw8bit } from '../ops/adamw8bit/reference.js';
 import { attention, attentionBackward } from '../ops/attention/reference.js';
@@ -47,6 +48,12 @@ const REFERENCE_OPS: Ops = {
   inverseRowNorms,
 };
 
+/** Options of {@link createReferenceBackend}. */
+export interface ReferenceOptions {
+  /** Bytes of tensors that may live at one time; no limit by default. */
+  readonly memoryLimit?: number;
+}
+
 /**
  * Every operation as plain loops in float64: the oracle that other backends are compared with, and
  * slow. Tensors called f32 keep float64 values; memory is counted as if they were f32.
@@ -62,9 +69,8 @@ const REFERENCE_OPS: Ops = {
  * console.log((await backend.read(out))[0]); // 25
  * ```
  */
-export function createReferenceBackend(): Backend {
-  let live = 0;
-  let peak = 0;
+export function createReferenceBackend(options: ReferenceOptions = {}): Backend {
+  const counter = new MemoryCounter(options.memoryLimit);
   const owned = new Set<Tensor>();
   return {
     name: 'reference',
@@ -72,11 +78,10 @@ export function createReferenceBackend(): Backend {
     ops: REFERENCE_OPS,
     empty(dtype: DType, shape: readonly number[], label = ''): Tensor {
       const size = sizeOf(shape);
+      counter.take(byteLengthOf({ dtype, size }), label);
       const storage: ReferenceStorage = { data: allocate(dtype, size) };
       const tensor = { dtype, shape, size, offset: 0, storage, label };
       owned.add(tensor);
-      live += byteLengthOf(tensor);
-      peak = Math.max(peak, live);
       return tensor;
     },
     write(tensor: Tensor, data: TensorData, offset = 0): void {
@@ -97,16 +102,15 @@ export function createReferenceBackend(): Backend {
         throw new QLoraError('COMPUTE_FREE', `free: ${tensor.label} is a view or was freed`, {
           kind: 'runtime',
         });
-      live -= byteLengthOf(tensor);
+      counter.give(byteLengthOf(tensor));
     },
-    memory: () => ({ live, peak }),
-    resetPeak(): void {
-      peak = live;
-    },
+    memory: () => counter.usage,
+    resetPeak: () => counter.resetPeak(),
+    onShortage: (reclaim) => counter.onShortage(reclaim),
     async sync() {},
     async dispose() {
+      for (const tensor of owned) counter.give(byteLengthOf(tensor));
       owned.clear();
-      live = 0;
     },
   };
 }

@@ -40,7 +40,10 @@ export function dropout(engine: Engine, args: DropoutArgs): void {
   const { x, out, probability, seed, stream, accumulate } = args;
   const threshold = bitsThreshold(probability);
   const scale = 1 / (1 - probability);
-  const params = { size: x.size, ...counterKey(seed, stream), threshold, scale };
+  const { first, second } = counterKey(seed, stream);
+  // The index of an element is added to the first key.
+  const start = first + (args.first ?? 0);
+  const params = { size: x.size, first: start, second, threshold, scale };
   const kernel = accumulate ? DROPOUT_ACCUMULATED : DROPOUT;
   engine.recorder.dispatch(kernel, { x, out }, params, flatGroups(Math.ceil(x.size / WIDTH)));
 }

@@ -14,6 +14,8 @@ export interface DropoutArgs {
   /** Unsigned 32-bit integers. */
   readonly seed: number;
   readonly stream: number;
+  /** Index of x's first element in the mask: parts of a tensor get their parts of its mask. Default 0. */
+  readonly first?: number;
   /** out += instead of out = . */
   readonly accumulate: boolean;
 }

@@ -53,14 +53,15 @@ function geluBackward(size: number): OpCase {
   };
 }
 
-function dropout(size: number, probability: number, accumulate: boolean): OpCase {
+function dropout(size: number, probability: number, accumulate: boolean, first = 0): OpCase {
   return {
     op: 'dropout',
-    name: `dropout ${probability} of ${size}${accumulate ? ', accumulated' : ''}`,
+    name: `dropout ${probability} of ${size}${accumulate ? ', accumulated' : ''}${first ? ` from ${first}` : ''}`,
     async run(backend) {
       const x = randomTensor(backend, [size], 1);
       const out = randomTensor(backend, [size], 2);
-      backend.ops.dropout({ x, out, probability, seed: 0xfffffff1, stream: 17, accumulate });
+      const mask = { probability, seed: 0xfffffff1, stream: 17, first };
+      backend.ops.dropout({ x, out, ...mask, accumulate });
       return readAndFree(backend, { out }, [x, out]);
     },
   };
@@ -77,5 +78,6 @@ export function elementwiseCases(): OpCase[] {
     dropout(size, 0.05, false),
     dropout(size, 0.5, true),
     dropout(size, 0, false),
+    dropout(size, 0.5, false, 1000),
   ]);
 }
