@@ -1,13 +1,6 @@
-import type { Reclaim } from './memory-counter.js';
+import type { MemoryUsage, Reclaim } from './memory-counter.js';
 import type { Ops } from './ops.js';
 import type { DType, Tensor, TensorData } from './tensor.js';
-
-/** Device memory of a backend, in bytes of tensors (views are not counted again). */
-export interface MemoryUsage {
-  readonly live: number;
-  /** Largest `live` since the backend was made, or since `resetPeak`. */
-  readonly peak: number;
-}
 
 /**
  * A device and the operations on it. The model is written against this interface alone; an app

@@ -1,5 +1,5 @@
-export { type Backend, integersFrom, type MemoryUsage, tensorFrom } from './backend.js';
-export { MemoryCounter, type Reclaim } from './memory-counter.js';
+export { type Backend, integersFrom, tensorFrom } from './backend.js';
+export { MemoryCounter, type MemoryUsage, type Reclaim } from './memory-counter.js';
 export { type AdamWArgs, checkAdamW } from './ops/adamw/op.js';
 export {
   ADAM8_BLOCK,

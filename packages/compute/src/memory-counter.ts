@@ -1,5 +1,11 @@
 import { QLoraError } from '@qlorajs/errors';
-import type { MemoryUsage } from './backend.js';
+
+/** Device memory of a backend, in bytes of tensors (views are not counted again). */
+export interface MemoryUsage {
+  readonly live: number;
+  /** Largest `live` since the backend was made, or since `resetPeak`. */
+  readonly peak: number;
+}
 
 /** Frees tensors that can be done without; true when it freed any. */
 export type Reclaim = (bytes: number) => boolean;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Backend, integersFrom, type MemoryUsage, tensorFrom } from '../backend.js';
+import { type Backend, integersFrom, tensorFrom } from '../backend.js';
+import type { MemoryUsage } from '../memory-counter.js';
 import { createReferenceBackend } from '../reference/backend.js';
 import { floats } from '../reference/storage.js';
 import { sizeOf, type Tensor } from '../tensor.js';
