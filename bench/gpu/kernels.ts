@@ -1,5 +1,4 @@
 // The kernels of compute-webgpu on this machine's GPU: right first, then how fast. See README.md.
-import { createRequire } from 'node:module';
 import {
   type Backend,
   createReferenceBackend,
@@ -10,17 +9,10 @@ import {
 import { OP_TOLERANCES, opCases } from '@qlorajs/compute/testing';
 import { createWebGpuBackend, type Tier } from '../../packages/compute-webgpu/src/index.js';
 import { type Kind, randomTensor, randomWeight } from './inputs.js';
+import { openGpu } from './open-gpu.js';
 import { timeOf } from './time.js';
 
-const { create } = createRequire(import.meta.url)(process.env.QLORA_DAWN ?? 'webgpu');
-const toggles = [
-  'allow_unsafe_apis',
-  'vulkan_enable_f16_on_nvidia',
-  'use_vulkan_memory_model',
-  'skip_validation',
-  'disable_robustness',
-];
-const gpu: GPU = create(['backend=vulkan', `enable-dawn-features=${toggles}`]);
+const gpu = openGpu();
 const tiers = (process.env.TIERS ?? 'f32,f16,matrix').split(',') as Tier[];
 
 /** Every case of the operation suite: the largest difference of each operation, of the largest value. */
@@ -183,6 +175,7 @@ async function others(backend: Backend, tier: Tier): Promise<void> {
 
 for (const tier of tiers) {
   await differences(tier);
+  if (process.env.CHECK_ONLY) continue;
   const backend = await createWebGpuBackend({ gpu, tier });
   if (tier === tiers[0]) console.log(JSON.stringify(backend.info));
   await linears(backend, tier);

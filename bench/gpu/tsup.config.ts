@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'tsup';
 
@@ -5,7 +6,12 @@ const packages = fileURLToPath(new URL('../../packages', import.meta.url));
 
 /** One file with everything but Dawn in it, for a machine that has no checkout. */
 export default defineConfig({
-  entry: { kernels: fileURLToPath(new URL('./kernels.ts', import.meta.url)) },
+  entry: Object.fromEntries(
+    ['kernels', 'model'].map((name) => [
+      name,
+      fileURLToPath(new URL(`./${name}.ts`, import.meta.url)),
+    ]),
+  ),
   outDir: fileURLToPath(new URL('./dist', import.meta.url)),
   format: ['esm'],
   target: 'node20',
@@ -13,8 +19,12 @@ export default defineConfig({
   esbuildOptions(options) {
     options.alias = {
       '@qlorajs/compute/testing': `${packages}/compute/src/testing.ts`,
-      '@qlorajs/compute': `${packages}/compute/src/index.ts`,
-      '@qlorajs/errors': `${packages}/errors/src/index.ts`,
+      ...Object.fromEntries(
+        readdirSync(packages).map((name) => [
+          `@qlorajs/${name}`,
+          `${packages}/${name}/src/index.ts`,
+        ]),
+      ),
     };
   },
 });

@@ -1,8 +1,9 @@
 /// <reference types="@webgpu/types" />
-import type { Backend, DType, Ops, Tensor, TensorData } from '@qlorajs/compute';
+import type { Backend, DType, Tensor, TensorData } from '@qlorajs/compute';
 import { sizeOf } from '@qlorajs/compute';
 import { Faults } from './device/faults.js';
 import { DeviceMemory } from './device/memory.js';
+import { Profiler } from './device/profiler.js';
 import { Recorder } from './device/recorder.js';
 import { openDevice, type Tier } from './device/request.js';
 import { Transfer } from './device/transfer.js';
@@ -22,6 +23,14 @@ export interface WebGpuOptions {
   readonly memoryLimit?: number;
   /** Bytes of a buffer that one dispatch may see; by default what the device allows. */
   readonly bindingLimit?: number;
+  /** Asks for `timestamp-query`, so that kernels can be timed (default false). */
+  readonly profile?: boolean;
+}
+
+/** The GPU engine, and what only it can do. */
+export interface WebGpuBackend extends Backend {
+  /** Times kernels between `start` and `stop`; null unless `profile` was asked for. */
+  readonly profiler: Pick<Profiler, 'start' | 'stop'> | null;
 }
 
 /**
@@ -31,9 +40,10 @@ export interface WebGpuOptions {
  * asked for that it does not reach. Later calls throw `COMPUTE_OUT_OF_MEMORY`, `WEBGPU_DEVICE_LOST`
  * or `WEBGPU_ERROR`, the latter two from the first call after the failure was noticed.
  */
-export async function createWebGpuBackend(options: WebGpuOptions): Promise<Backend> {
+export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGpuBackend> {
   const { gpu, tier: wanted = 'auto', powerPreference = 'high-performance' } = options;
-  const { device, adapter, tier } = await openDevice(gpu, wanted, { powerPreference });
+  const extra: GPUFeatureName[] = options.profile ? ['timestamp-query'] : [];
+  const { device, adapter, tier } = await openDevice(gpu, wanted, { powerPreference }, extra);
   const { limits } = device;
   const faults = new Faults();
   faults.watch(device);
@@ -42,7 +52,8 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<Backe
     limits.maxStorageBufferBindingSize,
     options.bindingLimit ?? Number.POSITIVE_INFINITY,
   );
-  const recorder = new Recorder(device, faults, maxBinding);
+  const profiler = options.profile ? new Profiler(device) : null;
+  const recorder = new Recorder(device, faults, maxBinding, profiler);
   const transfer = new Transfer(device, recorder, faults);
   const engine: Engine = {
     recorder,
@@ -56,6 +67,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<Backe
   let held: GPU | null = gpu;
   return {
     name: 'webgpu',
+    profiler,
     info: {
       adapter: adapter.info.description || adapter.info.device || 'unknown',
       vendor: adapter.info.vendor,
@@ -108,5 +120,5 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<Backe
       device.destroy();
       await device.lost;
     },
-  } satisfies Backend & { ops: Ops };
+  };
 }

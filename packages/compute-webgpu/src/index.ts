@@ -1,2 +1,2 @@
-export { createWebGpuBackend, type WebGpuOptions } from './backend.js';
+export { createWebGpuBackend, type WebGpuBackend, type WebGpuOptions } from './backend.js';
 export type { Tier } from './device/request.js';

@@ -1,4 +1,5 @@
 import {
+  type Backend,
   createReferenceBackend,
   integersFrom,
   type LinearWeight,
@@ -44,6 +45,20 @@ describe.skipIf(!gpu)(`WebGPU device${reason ? `: skipped, ${reason}` : ''}`, as
     backend.free(half);
   });
 
+  test('rows are scattered into a table of half floats', async () => {
+    const out = backend.empty('f16', [3, 4]);
+    backend.write(out, new Uint16Array(12).fill(0x3c00));
+    const source = tensorFrom(backend, [1.5, -2, 0.25, 3, 5, 6, 7, 1 + 2 ** -12], [2, 4]);
+    const ids = integersFrom(backend, [2, 0]);
+    backend.ops.scatterRows({ source, ids, out, width: 4 });
+    expect([...(await backend.read(out))]).toEqual([5, 6, 7, 1, 1, 1, 1, 1, 1.5, -2, 0.25, 3]);
+    const odd = backend.view(out, 1, [3]);
+    expect(() => backend.ops.scatterRows({ source, ids, out: odd, width: 4 })).toThrow(
+      /whole words/,
+    );
+    for (const tensor of [out, source, ids]) backend.free(tensor);
+  });
+
   test('an operation between two views of one buffer', async () => {
     const whole = tensorFrom(backend, counting(7), [7]);
     const out = backend.view(whole, 4, [3]);
@@ -73,7 +88,7 @@ describe.skipIf(!gpu)(`WebGPU device${reason ? `: skipped, ${reason}` : ''}`, as
 
   test('tables and weights larger than a binding are split', async () => {
     const small = await createWebGpuBackend({ gpu, tier: 'f32', bindingLimit: 4096 });
-    const run = async (device: typeof backend) => {
+    const run = async (device: Backend) => {
       const values = counting(60 * 32).map((value) => Math.sin(value));
       const table = tensorFrom(device, values, [60, 32]);
       const ids = integersFrom(device, [59, 0, -1, 31, 30]);
@@ -108,7 +123,7 @@ describe.skipIf(!gpu)(`WebGPU device${reason ? `: skipped, ${reason}` : ''}`, as
     ['a short k', 512, 530, 9],
     ['tiles of 128', 1024, 1030, 33],
   ])('products: %s', async (_, m, n, k) => {
-    const run = async (device: typeof backend) => {
+    const run = async (device: Backend) => {
       const a = tensorFrom(device, counting(m * k).map(Math.sin), [k, m]);
       const b = tensorFrom(device, counting(k * n).map(Math.cos), [k, n]);
       const out = tensorFrom(device, counting(m * n).map(Math.sin), [m, n]);

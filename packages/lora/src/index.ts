@@ -17,8 +17,10 @@ export {
   type LoraBackwardArgs,
   type LoraDropout,
   type LoraForwardArgs,
+  type LoraHiddenArgs,
   loraBackward,
   loraForward,
+  loraHidden,
 } from './lora-linear.js';
 export { type LoraMatrices, mergeLora, mergeTokenRows, unmergeLora } from './merge.js';
 export { formatPeftConfig, type ParsedPeftConfig, parsePeftConfig } from './peft-config.js';

@@ -10,17 +10,20 @@ export interface LoraDropout {
   readonly stream: number;
 }
 
-export interface LoraForwardArgs {
+export interface LoraHiddenArgs {
   /** Input of the linear layer, `[n, in]`. */
   readonly x: Tensor;
-  /** Its output so far, `[n, out]`; the update is added. */
-  readonly out: Tensor;
   /** Receives u `[n, rank]`; the backward reads it. */
   readonly hidden: Tensor;
   /** Scratch `[n, in]`; null is enough without dropout. */
   readonly dropped: Tensor | null;
   /** Null when evaluating. */
   readonly dropout: LoraDropout | null;
+}
+
+export interface LoraForwardArgs extends LoraHiddenArgs {
+  /** Output of the linear layer so far, `[n, out]`; the update is added. */
+  readonly out: Tensor;
 }
 
 export interface LoraBackwardArgs {
@@ -63,6 +66,24 @@ function applyDropout(backend: Backend, x: Tensor, active: ActiveDropout | null)
   return dropped;
 }
 
+/** u = x' A^T alone: what {@link loraBackward} reads where the forward is run again for it. */
+export function loraHidden(backend: Backend, layer: LoraLinear, args: LoraHiddenArgs): void {
+  const { x, hidden } = args;
+  const { a, rank } = layer;
+  backend.ops.matmul({
+    a: applyDropout(backend, x, activeDropout(args.dropout, args.dropped)),
+    b: a.value,
+    out: hidden,
+    m: hidden.size / rank,
+    n: rank,
+    k: a.value.size / rank,
+    transposeA: false,
+    transposeB: true,
+    alpha: 1,
+    beta: 0,
+  });
+}
+
 /**
  * Adds the low-rank update to a linear layer's output (https://arxiv.org/abs/2106.09685, section 4.1):
  *
@@ -91,34 +112,16 @@ function applyDropout(backend: Backend, x: Tensor, active: ActiveDropout | null)
  * ```
  */
 export function loraForward(backend: Backend, layer: LoraLinear, args: LoraForwardArgs): void {
-  const { x, out, hidden } = args;
-  const { a, b, rank, scaling } = layer;
-  const [n, inFeatures, outFeatures] = [
-    hidden.size / rank,
-    a.value.size / rank,
-    b.value.size / rank,
-  ];
-  const input = applyDropout(backend, x, activeDropout(args.dropout, args.dropped));
-  // u = x' A^T
-  backend.ops.matmul({
-    a: input,
-    b: a.value,
-    out: hidden,
-    m: n,
-    n: rank,
-    k: inFeatures,
-    transposeA: false,
-    transposeB: true,
-    alpha: 1,
-    beta: 0,
-  });
+  const { out, hidden } = args;
+  const { b, rank, scaling } = layer;
+  loraHidden(backend, layer, args);
   // out += scaling * u B^T
   backend.ops.matmul({
     a: hidden,
     b: b.value,
     out,
-    m: n,
-    n: outFeatures,
+    m: hidden.size / rank,
+    n: b.value.size / rank,
     k: rank,
     transposeA: false,
     transposeB: true,

@@ -1,6 +1,6 @@
 import type { AttentionMask, Tensor } from '@qlorajs/compute';
 import { type Pass, rowsOf } from './pass.js';
-import { project, residualStream } from './projection.js';
+import { isAdapted, project, projectHidden, residualStream } from './projection.js';
 
 /**
  * What a block's forward leaves for its backward. With gradient checkpointing every layer shares one
@@ -80,13 +80,14 @@ export function rotate(pass: Pass, x: Tensor, inverse: boolean): void {
  * ```
  * Every projection carries its adapter where the adapter targets it.
  * @param h f32 `[n, C]`, read
- * @param out f32 `[n, C]`, written; not h
+ * @param out f32 `[n, C]`, written; not h. Null where the block is run again for its backward, which
+ * needs the activations alone: the last products of both branches are left out.
  */
 export function blockForward(
   pass: Pass,
   layer: number,
   h: Tensor,
-  out: Tensor,
+  out: Tensor | null,
   activations: BlockActivations,
 ): void {
   const { backend, config, weights, cache } = pass;
@@ -110,8 +111,15 @@ export function blockForward(
   ops.attention({ ...attentionMask(pass), q, k: keys.k, v: keys.v, out: attended, logSumExp });
 
   project(pass, layer, 'mlp.fc1', { ...from, out: inner });
+  if (out === null) {
+    projectHidden(pass, layer, 'self_attn.dense', { x: attended, saved });
+    if (isAdapted(pass, layer, 'mlp.fc2')) {
+      ops.gelu({ x: inner, out: activated });
+      projectHidden(pass, layer, 'mlp.fc2', { x: activated, saved });
+    }
+    return;
+  }
   ops.gelu({ x: inner, out: activated });
-
   ops.axpby({ x: h, out, alpha: 1, beta: 0 });
   addBranch(pass, layer, 'self_attn.dense', attended, out, saved);
   addBranch(pass, layer, 'mlp.fc2', activated, out, saved);

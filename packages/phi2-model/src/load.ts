@@ -1,7 +1,7 @@
 import type { Backend, LinearWeight, Nf4Weight, Tensor } from '@qlorajs/compute';
 import { tensorFrom } from '@qlorajs/compute';
 import { fromBitsandbytes, type Nf4Tensor, nf4Bytes, quantizeNf4 } from '@qlorajs/quant-nf4';
-import type { TensorSource } from '@qlorajs/safetensors';
+import { fromFloat32, type TensorSource } from '@qlorajs/safetensors';
 import type { PhiConfig } from './config.js';
 import { BLOCK_LINEARS, type BlockLinear, checkTensors, linearShape } from './tensors.js';
 import type { BlockWeights, FrozenLinear, FrozenNorm, PhiWeights } from './weights.js';
@@ -10,6 +10,11 @@ import type { BlockWeights, FrozenLinear, FrozenNorm, PhiWeights } from './weigh
 export interface LoadOptions {
   /** NF4 for the blocks' linear layers; null keeps them in f32. A 4-bit checkpoint stays 4-bit. */
   readonly quantize: { readonly doubleQuant: boolean } | null;
+  /**
+   * Keeps embedding and head in f16 where the checkpoint has them in F16 or BF16 (default false): half
+   * the memory, for backends that compute with f16. F16 is kept exactly; BF16 below 2^-14 is rounded.
+   */
+  readonly halfTables?: boolean;
   /** Called after every tensor with how many are done. */
   readonly onTensor?: (done: number, total: number, name: string) => void;
   readonly signal?: AbortSignal;
@@ -21,6 +26,12 @@ export interface LoadReport {
   readonly peakHostBytes: number;
   /** Linear layers that are NF4 on the device. */
   readonly quantized: number;
+}
+
+/** The bytes as 16-bit words: typed arrays need aligned memory. */
+function halves(bytes: Uint8Array): Uint16Array {
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }
 
 /** Copies an NF4 tensor to the device. */
@@ -81,6 +92,20 @@ export async function loadWeights(
     return tensor;
   };
 
+  /** The embedding or the head, in f16 where that was asked for and the checkpoint has no more. */
+  const table = async (name: string): Promise<Tensor> => {
+    const { shape, dtype, byteLength } = source.tensors.get(name)!;
+    if (!options.halfTables || (dtype !== 'F16' && dtype !== 'BF16')) return dense(name);
+    const bytes =
+      dtype === 'F16'
+        ? await source.readBytes(name)
+        : fromFloat32(await source.readFloat32(name), 'F16');
+    const tensor = backend.empty('f16', shape, name);
+    backend.write(tensor, halves(bytes));
+    finish(name, dtype === 'F16' ? byteLength : byteLength * 3);
+    return tensor;
+  };
+
   const linearWeight = async (layer: number, linear: BlockLinear): Promise<LinearWeight> => {
     const name = `model.layers.${layer}.${linear}.weight`;
     const shape = linearShape(config, linear);
@@ -109,7 +134,7 @@ export async function loadWeights(
     bias: await dense(`${prefix}.bias`),
   });
 
-  const embedding = await dense('model.embed_tokens.weight');
+  const embedding = await table('model.embed_tokens.weight');
   const blocks: BlockWeights[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const linears: Partial<Record<BlockLinear, FrozenLinear>> = {};
@@ -126,7 +151,7 @@ export async function loadWeights(
   const finalNorm = await norm('model.final_layernorm');
   const shape = [config.vocabSize, config.hiddenSize] as const;
   const head: FrozenLinear = {
-    weight: { kind: 'dense', shape, values: await dense('lm_head.weight') },
+    weight: { kind: 'dense', shape, values: await table('lm_head.weight') },
     bias: await dense('lm_head.bias'),
   };
   return {

@@ -1,8 +1,15 @@
 import type { Tensor } from '@qlorajs/compute';
 import type { Pass } from './pass.js';
 
-/** Rows of logits that exist at one time: `[CHUNK, V]` is all the memory the loss takes. */
-const CHUNK = 64;
+/** Bytes of logits that exist at one time: a GPU wants many rows in a product, 256 of Phi-2's. */
+const LOGIT_BYTES = 2 ** 26;
+const MIN_ROWS = 64;
+
+/** Rows of logits that exist at one time. */
+function chunkRows(vocabSize: number): number {
+  const rows = 2 ** Math.floor(Math.log2(LOGIT_BYTES / (4 * vocabSize)));
+  return Math.max(MIN_ROWS, rows);
+}
 
 /** The trained rows of the last hidden state, normalized. */
 interface NormedRows {
@@ -87,8 +94,9 @@ export async function lossHead(
   const { hidden, normed, mean, rstd } = normTrainedRows(pass, h, ids);
   const losses = workspace.get('head.losses', [total]);
   const dNormed = workspace.get('head.dNormed', [total, width]);
-  for (let start = 0; start < total; start += CHUNK) {
-    const rows = Math.min(CHUNK, total - start);
+  const most = chunkRows(config.vocabSize);
+  for (let start = 0; start < total; start += most) {
+    const rows = Math.min(most, total - start);
     const chunk = (tensor: Tensor) => backend.view(tensor, start * width, [rows, width]);
     const logits = workspace.get('head.logits', [rows, config.vocabSize]);
     const x = chunk(normed);

@@ -253,15 +253,17 @@ export class PhiModel {
     }
     const dh = workspace.get('dHidden', shape);
     const scale = 1 / options.normalizer;
-    const lossSum = await lossHead(pass, inputs[config.layers], rows, labels, { scale, dh });
+    // Read at the end: the device goes on while the loss travels.
+    const lossSum = lossHead(pass, inputs[config.layers], rows, labels, { scale, dh });
+    lossSum.catch(() => {}); // told where it is awaited, unless the backward fails first
     for (let layer = config.layers - 1; layer >= 0; layer--) {
       // The last block's activations are still there: only earlier ones are computed again.
       if (checkpointing && layer < config.layers - 1)
-        blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));
+        blockForward(pass, layer, inputs[layer], null, activations(layer));
       blockBackward(pass, layer, inputs[layer], dh, activations(layer));
     }
     this.#embeddingBackward(pass, batch.inputIds, dh);
-    return { lossSum, tokens: rows.length };
+    return { lossSum: await lossSum, tokens: rows.length };
   }
 
   #embeddingBackward(pass: Pass, inputIds: Int32Array, dh: Tensor): void {

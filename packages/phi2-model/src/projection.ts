@@ -1,5 +1,5 @@
 import type { Tensor } from '@qlorajs/compute';
-import { type LoraDropout, loraBackward, loraForward } from '@qlorajs/lora';
+import { type LoraDropout, loraBackward, loraForward, loraHidden } from '@qlorajs/lora';
 import { type Pass, rowsOf } from './pass.js';
 import { BLOCK_LINEARS, type BlockLinear } from './tensors.js';
 
@@ -47,6 +47,29 @@ export function project(
     out,
     hidden: workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
     dropped: dropout ? workspace.get('lora.dropped', [x.size]) : null,
+    dropout,
+  });
+}
+
+/** Whether the adapter has this linear. */
+export function isAdapted(pass: Pass, layer: number, linear: BlockLinear): boolean {
+  return loraOf(pass, layer, linear) !== undefined;
+}
+
+/** The part of {@link project} that the backward reads: the adapter's hidden rows. */
+export function projectHidden(
+  pass: Pass,
+  layer: number,
+  linear: BlockLinear,
+  args: { x: Tensor; saved: string },
+): void {
+  const lora = loraOf(pass, layer, linear);
+  if (!lora) return;
+  const dropout = adapterDropout(pass, layer, linear);
+  loraHidden(pass.backend, lora, {
+    x: args.x,
+    hidden: pass.workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
+    dropped: dropout ? pass.workspace.get('lora.dropped', [args.x.size]) : null,
     dropout,
   });
 }

@@ -22,7 +22,7 @@ export interface BlockWeights {
 
 /** All of a Phi model's frozen weights on a device. */
 export interface PhiWeights {
-  /** f32 `[V, C]`; rows of added tokens are overwritten while an adapter that trains them is attached. */
+  /** f32 or f16 `[V, C]`; rows of added tokens are overwritten while an adapter that trains them is attached. */
   readonly embedding: Tensor;
   readonly blocks: readonly BlockWeights[];
   readonly finalNorm: FrozenNorm;

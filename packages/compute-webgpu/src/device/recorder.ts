@@ -4,6 +4,7 @@ import { QLoraError } from '@qlorajs/errors';
 import type { Faults } from './faults.js';
 import { type KernelSpec, PARAMETER_BYTES } from './kernel.js';
 import { Pipelines, type Program } from './pipelines.js';
+import type { Profiler } from './profiler.js';
 import { type GpuStorage, storageOf } from './storage.js';
 import { BufferUsage } from './usage.js';
 
@@ -38,7 +39,15 @@ export class Recorder {
   #program: Program | null = null;
   #recording = 1;
 
-  constructor(device: GPUDevice, faults: Faults, maxBinding: number) {
+  readonly #profiler: Profiler | null;
+
+  constructor(
+    device: GPUDevice,
+    faults: Faults,
+    maxBinding: number,
+    profiler: Profiler | null = null,
+  ) {
+    this.#profiler = profiler;
     this.#device = device;
     this.#faults = faults;
     this.#maxBinding = maxBinding;
@@ -89,7 +98,7 @@ export class Recorder {
     }
     const program = this.pipelines.program(kernel, storages);
     const group = this.#bindGroup(program);
-    const pass = this.#open();
+    const pass = this.#open(kernel.spec.key);
     if (program !== this.#program) pass.setPipeline(program.pipeline);
     this.#program = program;
     pass.setBindGroup(0, group);
@@ -97,6 +106,7 @@ export class Recorder {
     pass.setBindGroup(1, this.#uniformGroup, this.#offsets);
     pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
     this.#used++;
+    if (this.#profiler?.active) this.#closePass();
   }
 
   /** Records a copy into `target`, a staging buffer. */
@@ -136,10 +146,13 @@ export class Recorder {
     this.#uniforms.destroy();
   }
 
-  #open(): GPUComputePassEncoder {
+  #open(kernel: string): GPUComputePassEncoder {
+    const timed = this.#profiler?.active ?? false;
+    if (timed) this.#closePass();
     if (this.#pass) return this.#pass;
     this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass = this.#encoder.beginComputePass();
+    const timestampWrites = timed ? this.#profiler?.next(kernel) : undefined;
+    this.#pass = this.#encoder.beginComputePass({ timestampWrites });
     this.#program = null;
     return this.#pass;
   }

@@ -70,6 +70,7 @@ export async function openDevice(
   gpu: GPU,
   wanted: Tier | 'auto',
   options: GPURequestAdapterOptions,
+  extra: readonly GPUFeatureName[] = [],
 ): Promise<OpenedDevice> {
   const adapter = await gpu.requestAdapter(options);
   if (!adapter)
@@ -87,7 +88,7 @@ export async function openDevice(
       { kind: 'runtime', details: { best, tier, features: [...adapter.features] } },
     );
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  const features = FEATURES[tier] as readonly GPUFeatureName[];
+  const features = [...(FEATURES[tier] as readonly GPUFeatureName[]), ...extra];
   const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
   return { device, adapter, tier };
 }

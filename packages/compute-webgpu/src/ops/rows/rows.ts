@@ -5,6 +5,7 @@ import {
   type RowsArgs,
   type Tensor,
 } from '@qlorajs/compute';
+import { QLoraError } from '@qlorajs/errors';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import { slice } from '../../device/storage.js';
 import { type Engine, flatGroups } from '../../engine.js';
@@ -45,6 +46,20 @@ const SCATTER: RowsKernel = {
   let id = ids[p.idsAt + i / p.width] - p.firstRow;
   if (id >= 0 && id < p.rowCount) {
     out[p.outAt + u32(id) * p.width + i % p.width] = source[p.sourceAt + i];
+  }`),
+};
+
+/** Two elements of a row are a word of the table: the width is even. */
+const SCATTER_F16: RowsKernel = {
+  key: 'scatterRows f16',
+  bindings: { source: read(), ids: read('i32'), out: write('u32') },
+  params: PARAMS,
+  body: eachElement(/* wgsl */ `
+  let id = ids[p.idsAt + (2u * i) / p.width] - p.firstRow;
+  if (id >= 0 && id < p.rowCount) {
+    let at = p.outAt + u32(id) * p.width + (2u * i) % p.width;
+    let start = p.sourceAt + 2u * i;
+    out[at / 2u] = pack2x16float(vec2f(source[start], source[start + 1u]));
   }`),
 };
 
@@ -97,10 +112,19 @@ export function gatherRows(engine: Engine, args: RowsArgs): void {
 export function scatterRows(engine: Engine, args: RowsArgs): void {
   checkScatterRows('scatterRows', args);
   const { source, ids, out, width } = args;
+  const half = out.dtype === 'f16';
+  if (half && (width % 2 !== 0 || out.offset % 2 !== 0))
+    throw new QLoraError(
+      'COMPUTE_SHAPE',
+      `scatterRows: rows of an f16 table must be whole words of two elements, got a width of ${width} at ${out.offset}`,
+      { kind: 'runtime', details: { width, offset: out.offset } },
+    );
+  const size = half ? source.size / 2 : source.size;
   eachPart(engine, out, width, (part, firstRow, rowCount) => {
-    const params = { size: source.size, width, firstRow, rowCount };
-    const groups = flatGroups(Math.ceil(source.size / WIDTH));
-    engine.recorder.dispatch(SCATTER, { source, ids, out: part }, params, groups);
+    const params = { size, width, firstRow, rowCount };
+    const groups = flatGroups(Math.ceil(size / WIDTH));
+    const kernel = half ? SCATTER_F16 : SCATTER;
+    engine.recorder.dispatch(kernel, { source, ids, out: part }, params, groups);
   });
 }
 

@@ -6,7 +6,7 @@ export interface RowsArgs {
   readonly source: Tensor;
   /** i32 `[n]` */
   readonly ids: Tensor;
-  /** f32 rows of `width`. */
+  /** f32 rows of `width`; `scatterRows` on a GPU rounds to an f16 table. */
   readonly out: Tensor;
   readonly width: number;
 }

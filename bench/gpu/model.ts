@@ -1,0 +1,174 @@
+/**
+ * Phi-2's shape, trained and decoded by the GPU engine; the figures that `peer.py` measures too.
+ *
+ *     node model.js DIR CONFIGS [profile]      CONFIGS like 1x512,4x512
+ *
+ * Reads DIR/nf4 (a 4-bit checkpoint) or else DIR/base, and writes DIR/ours.json.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createAdapter, defaultLoraConfig, type LoraAdapter } from '@qlorajs/lora';
+import { createAdamW } from '@qlorajs/paged-optim';
+import {
+  Decoder,
+  type LabelledBatch,
+  loadPhi,
+  type PhiModel,
+  parsePhiConfig,
+} from '@qlorajs/phi2-model';
+import { openCheckpoint } from '@qlorajs/safetensors';
+import { createWebGpuBackend } from '../../packages/compute-webgpu/src/index.js';
+import { diskFolder } from './disk-folder.js';
+import { openGpu } from './open-gpu.js';
+
+const [folder, configList, mode] = process.argv.slice(2);
+const [WARM, STEPS] = [3, 8];
+const started = performance.now();
+const log = (text: string) =>
+  console.log(`${((performance.now() - started) / 1000).toFixed(1)} s  ${text}`);
+
+function deviceMib(): number {
+  const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits'];
+  try {
+    return Number(execFileSync('nvidia-smi', query).toString().split('\n')[0]);
+  } catch {
+    return Number.NaN; // no NVIDIA tools
+  }
+}
+
+/** The same tokens as peer.py. */
+function batchOf(rows: number, length: number, step: number): LabelledBatch {
+  const inputIds = Int32Array.from(
+    { length: rows * length },
+    (_, i) =>
+      (i * 7919 + step * 104729 + Math.floor(i / length) * 31337) %
+      Math.min(50000, config.vocabSize),
+  );
+  const lengths = new Int32Array(rows).fill(length);
+  return { inputIds, labels: inputIds, lengths, batchSize: rows, length };
+}
+
+/** Milliseconds of the calls themselves, without what they wait for: JavaScript's share of a step. */
+class Busy {
+  milliseconds = 0;
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    const pending = work();
+    this.milliseconds += performance.now() - start;
+    return pending;
+  }
+}
+
+const idle = deviceMib();
+const gpu = openGpu();
+const backend = await createWebGpuBackend({ gpu, profile: true });
+log(JSON.stringify(backend.info));
+const quantized = existsSync(join(folder, 'nf4'));
+const checkpoint = join(folder, quantized ? 'nf4' : 'base');
+const config = parsePhiConfig(JSON.parse(readFileSync(join(checkpoint, 'config.json'), 'utf8')));
+const source = await openCheckpoint(diskFolder(checkpoint));
+const model: PhiModel = await loadPhi(backend, config, source, {
+  quantize: { doubleQuant: true },
+  halfTables: true,
+});
+await backend.sync();
+const loadSeconds = (performance.now() - started) / 1000;
+log(`loaded ${quantized ? 'NF4' : 'fp16'}: ${(model.weightBytes / 2 ** 30).toFixed(2)} GiB`);
+const lora = defaultLoraConfig({
+  r: 16,
+  loraAlpha: 32,
+  targetModules: ['q_proj', 'k_proj', 'v_proj', 'dense'],
+});
+const adapter: LoraAdapter = createAdapter(backend, lora, model.modules, { seed: 1 });
+model.attach(adapter);
+const optimizer = createAdamW(backend, adapter.parameters(), { maxGradNorm: 1 });
+const facts: Record<string, unknown> = { info: backend.info, loadSeconds };
+const train: Record<string, unknown> = {};
+facts.train = train;
+
+async function step(batch: LabelledBatch, busy: Busy): Promise<number> {
+  const normalizer = batch.batchSize * (batch.length - 1);
+  return busy.run(async () => {
+    optimizer.zeroGrad();
+    const { lossSum } = await model.forwardBackward(batch, { normalizer, dropoutSeed: null });
+    await busy.run(() => optimizer.step(1e-4));
+    return lossSum / normalizer;
+  });
+}
+
+for (const [rows, length] of configList.split(',').map((each) => each.split('x').map(Number))) {
+  backend.resetPeak();
+  const losses: number[] = [];
+  let [busy, begin] = [new Busy(), 0];
+  for (let i = 0; i < WARM + STEPS; i++) {
+    if (i === WARM) {
+      await backend.sync();
+      [busy, begin] = [new Busy(), performance.now()];
+    }
+    losses.push(await step(batchOf(rows, length, i), busy));
+    if (i === 0 && Object.keys(train).length === 0)
+      facts.firstStepSeconds = (performance.now() - started) / 1000;
+  }
+  await backend.sync();
+  const seconds = (performance.now() - begin) / 1000 / STEPS;
+  const name = `${rows}x${length}`;
+  train[name] = {
+    seconds,
+    tokensPerSecond: (rows * length) / seconds,
+    jsMilliseconds: busy.milliseconds / STEPS,
+    peakGib: backend.memory().peak / 2 ** 30,
+    deviceMib: deviceMib() - idle,
+    losses,
+  };
+  log(`${name} ${JSON.stringify(train[name])}`);
+  if (mode !== 'profile') continue;
+  backend.profiler?.start();
+  await step(batchOf(rows, length, 0), busy);
+  await backend.sync();
+  const times = await backend.profiler!.stop();
+  const all = [...times].sort(([, a], [, b]) => b.nanoseconds - a.nanoseconds);
+  const total = all.reduce((sum, [, { nanoseconds }]) => sum + nanoseconds, 0);
+  const count = all.reduce((sum, [, each]) => sum + each.count, 0);
+  log(`${name} profile: ${count} dispatches, ${(total / 1e6).toFixed(1)} ms on the device`);
+  for (const [kernel, each] of all.slice(0, 45))
+    console.log(
+      `  ${(each.nanoseconds / 1e6).toFixed(2).padStart(8)} ms ${String(each.count).padStart(5)} x ${(each.nanoseconds / each.count / 1e3).toFixed(1).padStart(7)} us  ${kernel}`,
+    );
+}
+
+const decode: Record<string, unknown> = {};
+facts.decode = decode;
+for (const length of [128, 1024]) {
+  const prompt = [...batchOf(1, length, 0).inputIds];
+  const decoder = new Decoder(model, 2048);
+  const best = (logits: Float32Array) =>
+    logits.reduce((at, value, i) => (value > logits[at] ? i : at), 0);
+  const prefill = performance.now();
+  let next = best(await decoder.read(prompt));
+  const prefillSeconds = (performance.now() - prefill) / 1000;
+  const run = async (count: number) => {
+    const begin = performance.now();
+    for (let i = 0; i < count; i++) next = best(await decoder.read([next]));
+    return (performance.now() - begin) / 1000;
+  };
+  await run(16);
+  const tokensPerSecond = 64 / (await run(64));
+  decode[length] = { tokensPerSecond, prefillSeconds };
+  log(`decode after ${length}: ${JSON.stringify(decode[length])}`);
+  if (mode === 'profile' && length === 128) {
+    backend.profiler?.start();
+    await run(1);
+    const times = await backend.profiler!.stop();
+    for (const [kernel, each] of [...times].sort(([, a], [, b]) => b.nanoseconds - a.nanoseconds))
+      console.log(
+        `  ${(each.nanoseconds / 1e3).toFixed(0).padStart(8)} us ${String(each.count).padStart(5)} x  ${kernel}`,
+      );
+  }
+  decoder.dispose();
+}
+writeFileSync(join(folder, 'ours.json'), JSON.stringify(facts, null, 1));
+await backend.dispose();
+// Dawn's object must be reachable until here.
+console.log(gpu ? 'done' : '');
+process.exit(0);
