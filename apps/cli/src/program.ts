@@ -31,7 +31,10 @@ function flagsOf(key: string, spec: OptionSpec<unknown>): Option[] {
 
 function addVerb(parent: Command, verb: Verb, done: (exitCode: number) => void): void {
   const command = parent.command(verb.name.split(' ').at(-1)!).description(verb.summary);
-  if (verb.argument) command.argument(`<${verb.argument.name}>`, verb.argument.describe);
+  if (verb.argument) {
+    const { name, describe, optional } = verb.argument;
+    command.argument(optional ? `[${name}]` : `<${name}>`, describe);
+  }
   const table: OptionTable = { ...verb.options, ...uiOptions };
   const attributes = new Map<string, string>();
   for (const [key, spec] of Object.entries(table))

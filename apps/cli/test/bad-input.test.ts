@@ -51,6 +51,18 @@ describe('a base that cannot be used', () => {
     await refused(withBase(base), 'is I32', 'PHI_TENSORS');
   });
 
+  test('a NaN in a tensor that is not quantized', async () => {
+    const base = copyBase(at('nan'));
+    const file = join(base, 'model.safetensors');
+    const bytes = readFileSync(file);
+    const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
+    const header = JSON.parse(bytes.toString('utf8', 8, headerEnd));
+    const [start] = header['model.embed_tokens.weight'].data_offsets;
+    bytes.writeFloatLE(Number.NaN, headerEnd + start + 4 * 7);
+    writeFileSync(file, bytes);
+    await refused(withBase(base), 'model.embed_tokens.weight: value 7 is NaN', 'PHI_NOT_FINITE');
+  });
+
   test('an index that names a shard that is not there', async () => {
     const base = at('sharded');
     mkdirSync(base);
@@ -96,12 +108,15 @@ describe('a dataset that cannot be used', () => {
         Buffer.from('{"messages": [\n'),
         Buffer.from(`${chat('robot', 'bip')}\n`),
         Buffer.from(`${chat('assistant', '   ')}\n`),
+        // Wrong only as tokens: too long, and nothing to learn.
+        Buffer.from(`${chat('assistant', 'palabra '.repeat(600))}\n`),
+        Buffer.from('{"input_ids": [1, 2], "labels": [-100, -100]}\n'),
       ]),
     );
     await refused(
       ['--base', 'phi-nano', '--data', file],
-      ...[`${file}:2`, `${file}:3`, `${file}:4`, `${file}:5`],
-      ...['UTF-8', 'robot', 'empty', '4 rows cannot be used'],
+      ...[2, 3, 4, 5, 6, 7].map((line) => `${file}:${line}`),
+      ...['UTF-8', 'robot', 'empty', 'max_seq_length 512', '6 rows cannot be used'],
     );
   });
 
@@ -141,6 +156,12 @@ describe('flags that cannot be used', () => {
     const file = at('run.yaml');
     writeFileSync(file, 'learning_rat: 1e-4\n');
     await refused([...withBase(tinyBase), '--config', file], 'learning_rat"', '"learning_rate"');
+  });
+
+  test('broken JSON in the configuration file, even where YAML would take it', async () => {
+    const file = at('run.json');
+    writeFileSync(file, '{"learning_rate": }');
+    await refused([...withBase(tinyBase), '--config', file], file, 'CONFIG_SYNTAX');
   });
 
   test('with --json the error is the one document on stdout', async () => {

@@ -147,16 +147,22 @@ describe('Ctrl-C', () => {
     expect(adapterOf(out)).toEqual(adapterOf(whole));
   });
 
-  test('twice: the end at once, with nothing half-written', async () => {
-    rmSync(out, { recursive: true });
-    const { child, ended } = await started();
-    child.kill('SIGINT');
-    child.kill('SIGINT');
-    const { code, signal } = await ended;
-    expect([code, signal]).toContainEqual(code === null ? 'SIGINT' : 130);
-    const names = readdirSync(out);
-    expect(names).not.toContain('adapter_config.json');
-    for (const name of names.filter((each) => each.startsWith('checkpoint-')))
-      expect(readdirSync(join(out, name)).sort()).toEqual(COMPLETE);
-  });
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s twice: the end at once, with nothing half-written',
+    async (name) => {
+      rmSync(out, { recursive: true });
+      const { child, ended } = await started();
+      child.kill(name);
+      // Time for the checkpoint to begin, so that the second one falls into its writing.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      child.kill(name);
+      const { code, signal } = await ended;
+      expect([code, signal]).toContainEqual(code === null ? name : 130);
+      const names = readdirSync(out);
+      expect(names.filter((each) => each.startsWith('.'))).toEqual([]);
+      expect(names).not.toContain('adapter_config.json');
+      for (const name of names.filter((each) => each.startsWith('checkpoint-')))
+        expect(readdirSync(join(out, name)).sort()).toEqual(COMPLETE);
+    },
+  );
 });

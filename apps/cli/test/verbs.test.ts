@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bytesSource, openSafetensors } from '@qlorajs/safetensors';
 import { expect, test } from 'vitest';
-import { expected, tiny, tinyBase } from './support/bases.js';
+import { expected, tiny, tinyBase, writeTokenRows } from './support/bases.js';
 import { qlora, start, temporaryFolder } from './support/qlora.js';
 
 const folder = temporaryFolder();
@@ -40,9 +40,41 @@ test('logits: base and adapter give what transformers and peft give', async () =
   }
 });
 
+test('logits: rows padded on the left, or on both sides, get the same at their real tokens', async () => {
+  const width = input_ids[0].length + 3;
+  const pad = (row: readonly number[], left: number) => [
+    ...Array(left).fill(0),
+    ...row,
+    ...Array(width - left - row.length).fill(0),
+  ];
+  const rows = input_ids.map((row, i) => row.slice(0, attention_mask[i].lastIndexOf(1) + 1));
+  const lefts = rows.map((row, i) => (i === 0 ? width - row.length : i));
+  const moved = {
+    input_ids: rows.map((row, i) => pad(row, lefts[i])),
+    attention_mask: rows.map((row, i) => pad(Array(row.length).fill(1), lefts[i])),
+  };
+  writeFileSync(at('left.json'), JSON.stringify(moved));
+  const files = ['--ids', at('left.json'), '--out', at('left.safetensors')];
+  expect((await qlora('logits', '--base', tinyBase, ...files)).code).toBe(0);
+  const got = await tensor(at('left.safetensors'), 'logits');
+  const reference = await tensor(join(tiny, 'expected.safetensors'), 'base.logits');
+  const [vocab, length] = [211, input_ids[0].length];
+  for (const [i, row] of rows.entries()) {
+    const here = (i * width + lefts[i]) * vocab;
+    const there = i * length * vocab;
+    const count = row.length * vocab;
+    const off = largestDifference(
+      got.subarray(here, here + count),
+      reference.subarray(there, there + count),
+    );
+    expect(off).toBeLessThan(1e-5);
+  }
+});
+
 test.each([
-  ['left padding', { input_ids: [[1, 2]], attention_mask: [[0, 1]] }],
   ['a hole', { input_ids: [[1, 2, 3]], attention_mask: [[1, 0, 1]] }],
+  ['a row of padding alone', { input_ids: [[1, 2]], attention_mask: [[0, 0]] }],
+  ['a mask of other numbers', { input_ids: [[1, 2]], attention_mask: [[1, 2]] }],
 ])('logits: %s is refused', async (_, ids) => {
   writeFileSync(at('padded.json'), JSON.stringify(ids));
   const files = ['--ids', at('padded.json'), '--out', at('none.safetensors')];
@@ -54,8 +86,9 @@ test.each([
 
 test('quantize: the 4-bit folder gives the logits of the base quantized while loading', async () => {
   const out = at('nf4');
-  const { code } = await qlora('quantize', '--base', tinyBase, '--out', out);
+  const { code, stderr } = await qlora('quantize', '--base', tinyBase, '--out', out, '--verbose');
   expect(code).toBe(0);
+  expect(stderr).toContain('peak of extra host memory for one tensor');
   expect(readdirSync(out).sort()).toEqual([
     'config.json',
     'generation_config.json',
@@ -93,6 +126,36 @@ test('tokenize: stdin to ids', async () => {
   const { ids, tokens, count } = JSON.parse(stdout);
   expect(tokens).toEqual(['H', 'ola', 'Ġ', 'Ġmundo', 'Ċ']);
   expect(count).toBe(ids.length);
+});
+
+test('tokenize: what is not UTF-8 is refused, a byte order mark is kept', async () => {
+  const latin1 = await start(['tokenize'], { stdin: Buffer.from([0xf1, 0x61]) }).ended;
+  expect(latin1.stderr).toContain('INPUT_ENCODING');
+  expect(latin1.code).toBe(2);
+  const marked = await start(['tokenize', '--json'], { stdin: '\ufeffa' }).ended;
+  expect(JSON.parse(marked.stdout).tokens).toEqual(['ï', '»', '¿', 'a']);
+});
+
+test('ask: without a question it reads stdin', async () => {
+  const args = ['ask', '--base', 'phi-nano', '--max-new-tokens', '3', '--json'];
+  const [piped, given, none] = await Promise.all([
+    start(args, { stdin: 'Hola\n' }).ended,
+    qlora(...args, 'Hola'),
+    qlora(...args),
+  ]);
+  expect(JSON.parse(piped.stdout).answer).toBe(JSON.parse(given.stdout).answer);
+  expect(none.code).toBe(2);
+  expect(none.stderr).toContain('QUESTION_MISSING');
+});
+
+test('data check: a base without a tokenizer shows ids; rows that are too long are named', async () => {
+  const rows = writeTokenRows(at('rows.jsonl'));
+  const args = ['data', 'check', rows, '--base', tinyBase, '--show', '1', '--max-seq-length', '20'];
+  const { stdout, code } = await qlora(...args);
+  expect(code).toBe(0);
+  expect(stdout).toContain('over max_seq_length 20 (lines 1, 2)');
+  const trained = expected.labels[0].filter((label) => label >= 0).slice(0, 3);
+  expect(stdout).toContain(`[[ ${trained.join(' ')} `);
 });
 
 test('data check: counts, marks what is trained, lists every bad row', async () => {

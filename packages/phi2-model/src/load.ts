@@ -1,5 +1,6 @@
 import type { Backend, LinearWeight, Nf4Weight, Tensor } from '@qlorajs/compute';
 import { tensorFrom } from '@qlorajs/compute';
+import { QLoraError } from '@qlorajs/errors';
 import { fromBitsandbytes, type Nf4Tensor, nf4Bytes, quantizeNf4 } from '@qlorajs/quant-nf4';
 import { fromFloat32, type TensorSource } from '@qlorajs/safetensors';
 import type { PhiConfig } from './config.js';
@@ -63,9 +64,33 @@ export function uploadNf4(backend: Backend, name: string, tensor: Nf4Tensor): Nf
   };
 }
 
+/** @throws QLoraError `PHI_NOT_FINITE`: a NaN anywhere would become the loss, and silently so */
+function checkFinite(name: string, values: Float32Array): void {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] * 0; // 0, or NaN from there on
+  if (sum === 0) return;
+  const index = values.findIndex((value) => !Number.isFinite(value));
+  throw new QLoraError(
+    'PHI_NOT_FINITE',
+    `${name}: value ${index} is ${values[index]}; the file is damaged or its values overflowed when it was saved in half precision: fetch or save it again`,
+    { details: { tensor: name, index } },
+  );
+}
+
+/** The quantization state of a 4-bit weight says its shape itself. @throws QLoraError `PHI_TENSORS` */
+function checkShape(name: string, shape: readonly number[], expected: readonly number[]): void {
+  if (shape.join() === expected.join()) return;
+  throw new QLoraError(
+    'PHI_TENSORS',
+    `${name}: its quant_state says [${shape}], the config asks for [${expected}]; quantize the model again, or give the config that belongs to it`,
+    { details: { tensor: name, shape, expected } },
+  );
+}
+
 /**
  * Reads a checkpoint onto a device, a tensor at a time: the peak of extra host memory is one tensor.
- * @throws QLoraError `PHI_TENSORS` when names or shapes do not fit the config; whatever the reader throws.
+ * @throws QLoraError `PHI_TENSORS` when names or shapes do not fit the config, `PHI_NOT_FINITE` naming
+ * a tensor with NaN or infinities; whatever the reader and the quantizer throw.
  */
 export async function loadWeights(
   backend: Backend,
@@ -87,6 +112,7 @@ export async function loadWeights(
   const dense = async (name: string): Promise<Tensor> => {
     const { shape, byteLength } = source.tensors.get(name)!;
     const values = await source.readFloat32(name);
+    checkFinite(name, values);
     const tensor = tensorFrom(backend, values, shape, name);
     finish(name, byteLength + values.byteLength);
     return tensor;
@@ -111,6 +137,7 @@ export async function loadWeights(
     const shape = linearShape(config, linear);
     if (source.tensors.has(`${name}.absmax`)) {
       const tensor = await fromBitsandbytes(name, source);
+      checkShape(name, tensor.shape, shape);
       quantized++;
       finish(name, nf4Bytes(tensor));
       return uploadNf4(backend, name, tensor);

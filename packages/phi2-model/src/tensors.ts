@@ -61,7 +61,7 @@ export interface CheckpointEntry {
   readonly shape: readonly number[];
 }
 
-const FLOATS = new Set(['F16', 'BF16', 'F32', 'F64']);
+const FLOATS = new Set(['F16', 'BF16', 'F32']);
 
 /** True for a name that belongs to a bitsandbytes 4-bit weight beside the codes themselves. */
 export function isQuantStatePart(name: string): boolean {
@@ -73,7 +73,7 @@ export function isQuantStatePart(name: string): boolean {
 /**
  * Compares a checkpoint's entries with what the config asks for.
  * @throws QLoraError `PHI_TENSORS` listing every tensor that is missing, unknown, of another shape or
- * of a dtype that is not a float.
+ * of a dtype other than F32, F16 and BF16.
  */
 export function checkTensors(
   config: PhiConfig,

@@ -9,9 +9,11 @@ process.on('exit', () => {
   for (const path of unfinished) rmSync(path, { recursive: true, force: true });
 });
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
 /** Ctrl-C while something is unfinished: leave by way of the clean-up above, unless a verb listens too. */
-function exitUnlessHandled(): void {
-  if (process.listenerCount('SIGINT') === 1) process.exit(130);
+function exitUnlessHandled(signal: NodeJS.Signals): void {
+  if (process.listenerCount(signal) === 1) process.exit(130);
 }
 
 /** True for a name that only unfinished work has: left over when a process was killed. */
@@ -23,11 +25,11 @@ export function isTemporary(name: string): boolean {
 async function beside<T>(path: string, work: (temporary: string) => Promise<T>): Promise<T> {
   const temporary = join(dirname(path), `.${basename(path)}.tmp-${process.pid}`);
   unfinished.add(temporary);
-  process.on('SIGINT', exitUnlessHandled);
+  for (const signal of SIGNALS) process.on(signal, exitUnlessHandled);
   try {
     return await work(temporary);
   } finally {
-    process.off('SIGINT', exitUnlessHandled);
+    for (const signal of SIGNALS) process.off(signal, exitUnlessHandled);
     await rm(temporary, { recursive: true, force: true });
     unfinished.delete(temporary);
   }

@@ -40,8 +40,8 @@ async function quantizeWeight(
   weights: TensorSource,
   scratch: ScratchFile,
   doubleQuant: boolean,
-): Promise<PlannedEntry[]> {
-  const { dtype, shape } = weights.tensors.get(name)!;
+): Promise<{ entries: PlannedEntry[]; hostBytes: number }> {
+  const { dtype, shape, byteLength } = weights.tensors.get(name)!;
   const values = await weights.readFloat32(name);
   const tensor = quantizeNf4(values, {
     shape,
@@ -50,9 +50,12 @@ async function quantizeWeight(
     doubleQuant,
   });
   const entries: PlannedEntry[] = [];
-  for (const [key, entry] of Object.entries(toBitsandbytes(name, tensor)))
+  let hostBytes = byteLength + values.byteLength;
+  for (const [key, entry] of Object.entries(toBitsandbytes(name, tensor))) {
     entries.push({ ...entry, name: key, place: await scratch.append(entry.data) });
-  return entries;
+    hostBytes += entry.data.byteLength;
+  }
+  return { entries, hostBytes };
 }
 
 /** What quantizing did. */
@@ -61,6 +64,8 @@ export interface QuantizeReport {
   /** Bytes of tensor data. */
   readonly bytes: number;
   readonly quantized: number;
+  /** Largest sum of bytes held at once for one tensor: as read, widened, quantized. */
+  readonly peakHostBytes: number;
 }
 
 /**
@@ -81,11 +86,14 @@ export async function quantizeCheckpoint(
   const scratch = await ScratchFile.create(join(folder, 'scratch'));
   try {
     const entries = new Map<string, PlannedEntry>();
+    let peakHostBytes = 0;
     for (const [i, name] of names.entries()) {
-      const planned: PlannedEntry[] = linears.has(name)
+      const info = weights.tensors.get(name)!;
+      const planned = linears.has(name)
         ? await quantizeWeight(name, weights, scratch, options.doubleQuant)
-        : [{ ...weights.tensors.get(name)!, name, place: null }];
-      for (const entry of planned) entries.set(entry.name, entry);
+        : { entries: [{ ...info, name, place: null }], hostBytes: info.byteLength };
+      for (const entry of planned.entries) entries.set(entry.name, entry);
+      peakHostBytes = Math.max(peakHostBytes, planned.hostBytes);
       options.onTensor((i + 1) / names.length);
     }
     const infos = [...entries.values()].map(({ name, dtype, shape }) => ({ name, dtype, shape }));
@@ -104,6 +112,7 @@ export async function quantizeCheckpoint(
       files: [...plan.shards.map(({ file }) => file), ...companions],
       bytes: plan.totalSize,
       quantized: linears.size,
+      peakHostBytes,
     };
   } finally {
     await scratch.remove();

@@ -6,7 +6,8 @@ import type { OptionTable } from './table.js';
 
 function parse(source: string, file: string): unknown {
   try {
-    return parseYaml(source); // JSON is YAML
+    // YAML would read {"a": } as null; a file called .json has to be JSON.
+    return file.toLowerCase().endsWith('.json') ? JSON.parse(source) : parseYaml(source);
   } catch (cause) {
     throw new QLoraError('CONFIG_SYNTAX', `${file}: ${(cause as Error).message.trim()}`, {
       details: { file },

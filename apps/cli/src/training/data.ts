@@ -9,7 +9,7 @@ import { readTokenizer } from '../model/tokenizer-files.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import type { Ui } from '../report/ui.js';
 import { evaluationBatches, splitExamples, trainingBatches } from './batch-source.js';
-import { readRows, tokenizeAll } from './examples.js';
+import { type ReadRows, readRows, tokenizeAll } from './examples.js';
 
 /** Default of `max_seq_length`, as TRL's `max_length`; a shorter context wins. */
 const DEFAULT_MAX_SEQ_LENGTH = 1024;
@@ -69,13 +69,22 @@ export async function prepareData(
   keep: (row: Row) => boolean = () => true,
 ): Promise<PreparedData> {
   const limit = maxSeqLength(options.maxSeqLength, base);
-  const rowsOf = async (file: string) => (await readRows(file, ui)).filter(keep);
-  const rows = await rowsOf(options.data);
-  const evalRows = options.evalData === undefined ? [] : await rowsOf(options.evalData);
+  const rowsOf = async (file: string): Promise<ReadRows> => {
+    const { rows, errors } = await readRows(file);
+    return { rows: rows.filter(keep), errors };
+  };
+  const read = await rowsOf(options.data);
+  const evalRead =
+    options.evalData === undefined ? { rows: [], errors: [] } : await rowsOf(options.evalData);
   const own =
     (options.initAdapter === undefined ? null : await readTokenizer(options.initAdapter)) ??
     (await readTokenizer(base.path));
-  const format = await chatFormat(own, [...rows, ...evalRows], options.chatTemplate, base);
+  const format = await chatFormat(
+    own,
+    [...read.rows, ...evalRead.rows],
+    options.chatTemplate,
+    base,
+  );
   const tokenizer = format?.tokenizer ?? own;
   const tokenizeOptions = {
     tokenizer,
@@ -85,12 +94,12 @@ export async function prepareData(
     truncation: options.truncation,
     vocabSize: base.config.vocabSize,
   };
-  const all = tokenizeAll(rows, { ...tokenizeOptions, file: options.data }, ui).examples;
+  const all = tokenizeAll(read, { ...tokenizeOptions, file: options.data }, ui).examples;
   const { kept, held } = splitExamples(all, options.evalSplit ?? 0, options.seed);
   const evaluated =
     options.evalData === undefined
       ? held
-      : tokenizeAll(evalRows, { ...tokenizeOptions, file: options.evalData }, ui).examples;
+      : tokenizeAll(evalRead, { ...tokenizeOptions, file: options.evalData }, ui).examples;
   if (kept.length === 0)
     throw new QLoraError(
       'OPTION_VALUE',
@@ -103,7 +112,7 @@ export async function prepareData(
   return {
     tokenizer,
     format,
-    systemPrompt: commonSystemPrompt(rows),
+    systemPrompt: commonSystemPrompt(read.rows),
     examples: kept.length,
     train: trainingBatches(kept, {
       ...batching,

@@ -22,26 +22,32 @@ export function badRows(file: string, errors: readonly RowError[], ui: Ui): QLor
   );
 }
 
-/** A dataset's rows. @throws QLoraError `DATASET_ROWS` when one is bad */
-export async function readRows(file: string, ui: Ui): Promise<Row[]> {
-  const { rows, errors } = readJsonl(await readBytes(file), { file });
-  if (errors.length > 0) throw badRows(file, errors, ui);
-  return rows;
+/** A dataset's rows, and the errors of those that cannot be read. */
+export interface ReadRows {
+  readonly rows: readonly Row[];
+  readonly errors: readonly RowError[];
 }
 
-function listed(lines: readonly number[]): string {
+/** Reads a dataset; {@link tokenizeAll} says what is wrong with it, all at once. */
+export async function readRows(file: string): Promise<ReadRows> {
+  return readJsonl(await readBytes(file), { file });
+}
+
+/** The first of some line numbers. */
+export function listed(lines: readonly number[]): string {
   return `${lines.slice(0, 8).join(', ')}${lines.length > 8 ? ' …' : ''}`;
 }
 
 /** Rows as examples; what was left out or cut is told. @throws QLoraError `DATASET_ROWS` */
 export function tokenizeAll(
-  rows: readonly Row[],
+  { rows, errors: unreadable }: ReadRows,
   options: TokenizeOptions,
   ui: Ui,
 ): TokenizedDataset {
   const dataset = tokenizeRows(rows, options);
   const { file, maxSeqLength } = options;
-  if (dataset.errors.length > 0) throw badRows(file, dataset.errors, ui);
+  const errors = [...unreadable, ...dataset.errors].sort((a, b) => a.line - b.line);
+  if (errors.length > 0) throw badRows(file, errors, ui);
   const { dropped, truncated } = dataset;
   if (dropped.length > 0)
     ui.warn(

@@ -12,6 +12,7 @@ import {
   warmupSteps,
 } from '@qlorajs/trainer';
 import { fillFolder, placeFiles } from '../io/atomic.js';
+import { peakResidentBytes } from '../report/format.js';
 import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 import { VERSION } from '../version.js';
@@ -208,7 +209,7 @@ export class TrainingRun {
       allParameters: baseParameters + adapterParameters,
       adapterBytes: files['adapter_model.safetensors'].length,
       peakBackendBytes: backend.memory().peak,
-      peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+      peakResidentBytes: peakResidentBytes(),
       backend: backend.name,
     };
     const entry = {

@@ -1,3 +1,5 @@
+import { text as readAll } from 'node:stream/consumers';
+import { QLoraError } from '@qlorajs/errors';
 import { answer, systemMessage, tokensOf } from '../model/answer.js';
 import { openSession } from '../model/session.js';
 import {
@@ -11,10 +13,21 @@ import { EXIT } from '../report/failure.js';
 import { onInterrupt } from '../report/interrupt.js';
 import { verb } from './verb.js';
 
+/** @throws QLoraError `QUESTION_MISSING` on a terminal, or when nothing comes */
+async function questionOnStdin(): Promise<string> {
+  const text = process.stdin.isTTY ? '' : (await readAll(process.stdin)).trim();
+  if (text !== '') return text;
+  throw new QLoraError('QUESTION_MISSING', 'ask what? qlora ask "¿Qué es una pila?"');
+}
+
 export const ask = verb({
   name: 'ask',
   summary: 'one answer, streamed',
-  argument: { name: 'question', describe: 'what to ask' },
+  argument: {
+    name: 'question',
+    describe: 'what to ask; left out: read from stdin',
+    optional: true,
+  },
   options: {
     ...optionalBaseOption,
     ...adapterOption,
@@ -22,7 +35,8 @@ export const ask = verb({
     ...quantizationOptions,
     ...backendOptions,
   },
-  async run(options, ui, text) {
+  async run(options, ui, argument) {
+    const text = argument === '' ? await questionOnStdin() : argument;
     const { signal, dispose } = onInterrupt(() => ui.info('stopping; once more ends at once'));
     const adapters = options.adapter === undefined ? [] : [options.adapter];
     const session = await openSession(options, adapters, ui, signal);

@@ -8,7 +8,6 @@ import {
   tokenizeRows,
 } from '@qlorajs/dataset';
 import { QLoraError } from '@qlorajs/errors';
-import type { Tokenizer } from '@qlorajs/tokenizer';
 import { openBase } from '../io/base-folder.js';
 import { readBytes } from '../io/read.js';
 import { chooseChatFormat } from '../model/chat-format.js';
@@ -19,12 +18,21 @@ import { integer, text } from '../options/value-types.js';
 import { formatCount } from '../report/format.js';
 import { paint, type Ui } from '../report/ui.js';
 import { maxSeqLength } from '../training/data.js';
+import { listed } from '../training/examples.js';
 import { verb } from './verb.js';
 
 const { chat_template, max_seq_length, train_on } = trainingOptions;
 
+/** What a base without a tokenizer shows: the ids. */
+const IDS = { decode: (ids: Iterable<number>) => ` ${[...ids].join(' ')} ` };
+
 /** An example with its trained tokens in green on a terminal, in brackets elsewhere. */
-function showExample(dataset: TokenizedDataset, number: number, tokenizer: Tokenizer, ui: Ui) {
+function showExample(
+  dataset: TokenizedDataset,
+  number: number,
+  tokenizer: { decode(ids: Iterable<number>): string },
+  ui: Ui,
+) {
   const example = dataset.examples[number - 1];
   if (example === undefined)
     throw new QLoraError(
@@ -47,6 +55,7 @@ function showExample(dataset: TokenizedDataset, number: number, tokenizer: Token
 function printStatistics(
   statistics: ReturnType<typeof datasetStatistics>,
   limit: number,
+  tooLongLines: readonly number[],
   ui: Ui,
 ): void {
   const { lengths, formats, roles } = statistics;
@@ -64,7 +73,7 @@ function printStatistics(
       `length    ${lengths.min} to ${lengths.max}, mean ${lengths.mean.toFixed(1)}, half up to ${lengths.p50}, 95 % up to ${lengths.p95}\n`,
     );
   ui.print(
-    `too long  ${statistics.tooLong} rows, ${(100 * statistics.tooLongShare).toFixed(1)} %, over max_seq_length ${limit}\n`,
+    `too long  ${statistics.tooLong} rows, ${(100 * statistics.tooLongShare).toFixed(1)} %, over max_seq_length ${limit}${tooLongLines.length > 0 ? ` (lines ${listed(tooLongLines)})` : ''}\n`,
   );
 }
 
@@ -98,10 +107,11 @@ export const dataCheck = verb({
     const errors: RowError[] = [...unreadable, ...dataset.errors].sort((a, b) => a.line - b.line);
     for (const error of errors) process.stderr.write(`${formatRowError(error)} [${error.code}]\n`);
     const statistics = datasetStatistics(rows, dataset, { maxSeqLength: limit });
-    printStatistics(statistics, limit, ui);
+    const tooLongLines = [...dataset.truncated, ...dataset.dropped].sort((a, b) => a - b);
+    printStatistics(statistics, limit, tooLongLines, ui);
     const shown =
-      options.show !== undefined && format !== null
-        ? showExample(dataset, options.show, format.tokenizer, ui)
+      options.show !== undefined
+        ? showExample(dataset, options.show, format?.tokenizer ?? IDS, ui)
         : undefined;
     ui.print(errors.length === 0 ? 'ok\n' : `${errors.length} bad rows (on stderr)\n`);
     ui.result({
@@ -111,6 +121,7 @@ export const dataCheck = verb({
       errors,
       max_seq_length: limit,
       ...statistics,
+      tooLongLines,
       example: shown,
     });
     return errors.length === 0 ? 0 : 2;

@@ -54,6 +54,7 @@ export const logits = verb({
       }
       const shape = [batch.batchSize, batch.length, base.config.vocabSize];
       const values = await model.logits(batch);
+      batch.restore(values, base.config.vocabSize);
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       await writeWhole(
         options.out,

@@ -7,7 +7,7 @@ import { type QuantizeReport, quantizeCheckpoint } from '../model/quantize-check
 import { baseOption, quantizationOptions } from '../options/common-options.js';
 import { required } from '../options/table.js';
 import { text } from '../options/value-types.js';
-import { formatBytes } from '../report/format.js';
+import { formatBytes, peakResidentBytes } from '../report/format.js';
 import { createProgress } from '../report/progress.js';
 import { verb } from './verb.js';
 
@@ -47,6 +47,9 @@ export const quantize = verb({
       }
       ui.print(
         `${out}: ${report?.quantized} linear layers in NF4, ${formatBytes(report?.bytes ?? 0)}\n`,
+      );
+      ui.detail(
+        `  peak of extra host memory for one tensor ${formatBytes(report?.peakHostBytes ?? 0)}; ${formatBytes(peakResidentBytes())} of the process`,
       );
       ui.result({ out, ...report });
       return 0;

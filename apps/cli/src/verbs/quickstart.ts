@@ -124,7 +124,7 @@ async function tutor(options: TrainingOptions, ui: Ui, signal: AbortSignal): Pro
     const run = process.env.QLORA_COMMAND ?? 'qlora';
     ui.print(`
 held-out loss ${lossBefore.toFixed(3)} → ${lossAfter.toFixed(3)} nats a token (perplexity ${Math.exp(lossBefore).toFixed(1)} → ${Math.exp(lossAfter).toFixed(2)})
-${summary.steps} steps in ${formatDuration(summary.seconds)} at ${summary.tokensPerSecond.toFixed(0)} tokens/s, ${formatDuration(seconds)} in all
+${summary.steps} steps in ${formatDuration(summary.seconds)} at ${summary.tokensPerSecond.toFixed(0)} tokens/s, ${formatDuration(seconds)} in all; peak memory of the process ${formatBytes(summary.peakResidentBytes)}
 ${options.out}/: a PEFT adapter of ${formatBytes(summary.adapterBytes)}
 
 phi-nano muestra el camino; no es un tutor del que aprender. · phi-nano shows the way; do not learn from it.

@@ -1,4 +1,4 @@
-import { text as readAll } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { QLoraError } from '@qlorajs/errors';
 import { openBase } from '../io/base-folder.js';
 import { readTokenizer } from '../model/tokenizer-files.js';
@@ -6,6 +6,15 @@ import { adapterOption } from '../options/common-options.js';
 import { option } from '../options/table.js';
 import { text } from '../options/value-types.js';
 import { verb } from './verb.js';
+
+/** UTF-8 as it is: a byte order mark stays, because the tokenizer has a token for it. */
+function decodeStrictly(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new QLoraError('INPUT_ENCODING', 'stdin is not UTF-8; convert the text first', { cause });
+  }
+}
 
 export const tokenize = verb({
   name: 'tokenize',
@@ -21,7 +30,7 @@ export const tokenize = verb({
       throw new QLoraError('TOKENIZER_MISSING', `${folder} has no tokenizer.json`, {
         details: { folder },
       });
-    const { ids } = tokenizer.encode(await readAll(process.stdin));
+    const { ids } = tokenizer.encode(decodeStrictly(await buffer(process.stdin)));
     ui.print(`${ids.join(' ')}\n`);
     ui.result({ ids, tokens: ids.map((id) => tokenizer.tokenOf(id) ?? null), count: ids.length });
     return 0;

@@ -35,6 +35,9 @@ export const train = verb({
       ui.print(
         `${options.out}: adapter of ${formatBytes(summary.adapterBytes)} after ${summary.steps} steps in ${formatDuration(summary.seconds)}, loss ${summary.firstLoss.toFixed(4)} → ${summary.lastLoss.toFixed(4)}\n`,
       );
+      ui.detail(
+        `  peak memory ${formatBytes(summary.peakBackendBytes)} on ${summary.backend}, ${formatBytes(summary.peakResidentBytes)} of the process`,
+      );
       ui.result({ out: options.out, reason, ...summary });
       return EXIT.done;
     } finally {

@@ -8,7 +8,12 @@ export interface Verb<T extends OptionTable = OptionTable> {
   readonly name: string;
   readonly summary: string;
   /** Its one argument, as `--help` shows it. */
-  readonly argument?: { readonly name: string; readonly describe: string };
+  readonly argument?: {
+    readonly name: string;
+    readonly describe: string;
+    /** It may be left out; `run` gets '' then. */
+    readonly optional?: boolean;
+  };
   readonly options: T;
   /** @returns the exit code */
   run(options: OptionsOf<T & typeof uiOptions>, ui: Ui, argument: string): Promise<number>;

@@ -26,7 +26,7 @@ export interface Running {
 /** Starts the built command. */
 export function start(
   args: readonly string[],
-  options: { cwd?: string; stdin?: string } = {},
+  options: { cwd?: string; stdin?: string | Buffer } = {},
 ): Running {
   const child = spawn(process.execPath, [command, ...args], { cwd: options.cwd });
   const [out, err]: string[][] = [[], []];
