@@ -1,6 +1,22 @@
-import { type Backend, byteLengthOf, type Parameter, type Tensor } from '@qlorajs/compute';
+import {
+  type Backend,
+  type Parameter,
+  sizeOf,
+  type TensorData,
+  tensorFrom,
+} from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
+import {
+  bitsFor,
+  codeMapValues,
+  type MomentBits,
+  momentNames,
+  momentTensors,
+  type Slot,
+  stepSlot,
+} from './moments.js';
 import { type AdamWOptions, completeOptions } from './options.js';
+import { createPager, type Pager } from './pager.js';
 
 /** What one step did. */
 export interface StepResult {
@@ -10,16 +26,19 @@ export interface StepResult {
   readonly skipped: boolean;
 }
 
-/** What a checkpoint keeps: the moments by torch's names, `NAME.exp_avg` and `NAME.exp_avg_sq`. */
+/**
+ * What a checkpoint keeps: the moments by torch's names, `NAME.exp_avg` and `NAME.exp_avg_sq`, or by
+ * bitsandbytes', `NAME.state1`, `.state2` (codes), `.absmax1` and `.absmax2`.
+ */
 export interface OptimizerState {
   /** Steps taken; skipped ones do not count. */
   readonly step: number;
-  readonly tensors: Readonly<Record<string, Float32Array>>;
+  readonly tensors: Readonly<Record<string, Float32Array | Uint8Array>>;
 }
 
 /** Turns gradients into new parameters. */
 export interface Optimizer {
-  /** Device memory of the moments. */
+  /** Bytes of the moments, on the device or not. */
   readonly stateBytes: number;
   /** Clips, then updates every parameter; gradients stay as they are. */
   step(learningRate: number): Promise<StepResult>;
@@ -27,44 +46,35 @@ export interface Optimizer {
   zeroGrad(): void;
   state(): Promise<OptimizerState>;
   /** @throws QLoraError `OPTIMIZER_STATE` unless it fits these parameters. */
-  load(state: OptimizerState): void;
-  /** Frees the moments; parameters stay. */
+  load(state: OptimizerState): Promise<void>;
+  /** Frees the moments; parameters stay, and so does a pager that was given. */
   dispose(): void;
 }
 
-interface Slot {
-  readonly parameter: Parameter;
-  readonly weightDecay: number;
-  readonly firstMoment: Tensor;
-  readonly secondMoment: Tensor;
-}
-
-function momentsOf(slots: readonly Slot[]): Map<string, Tensor> {
-  return new Map(
-    slots.flatMap(({ parameter, firstMoment, secondMoment }) => [
-      [`${parameter.name}.exp_avg`, firstMoment],
-      [`${parameter.name}.exp_avg_sq`, secondMoment],
-    ]),
+function checkState(state: OptimizerState, slots: readonly Slot[]): void {
+  const expected = new Map(
+    slots.flatMap((slot) =>
+      momentNames(slot).map((name, i) => [name, slot.page.tensors[i]!] as const),
+    ),
   );
-}
-
-function checkState(state: OptimizerState, moments: ReadonlyMap<string, Tensor>): void {
+  const problemOf = (name: string, dtype: string, size: number): string[] => {
+    const values = state.tensors[name];
+    if (values?.length !== size)
+      return [`${name} has ${values?.length ?? 'no'} values, not ${size}`];
+    if (values instanceof Float32Array !== (dtype === 'f32')) return [`${name} is not ${dtype}`];
+    return [];
+  };
   const problems = [
-    ...[...moments]
-      .filter(([name, tensor]) => state.tensors[name]?.length !== tensor.size)
-      .map(
-        ([name, { size }]) =>
-          `${name} has ${state.tensors[name]?.length ?? 'no'} values, not ${size}`,
-      ),
+    ...[...expected].flatMap(([name, { dtype, shape }]) => problemOf(name, dtype, sizeOf(shape))),
     ...Object.keys(state.tensors)
-      .filter((name) => !moments.has(name))
+      .filter((name) => !expected.has(name))
       .map((name) => `${name} is not expected`),
   ];
   if (!Number.isSafeInteger(state.step) || state.step < 0) problems.push(`step is ${state.step}`);
   if (problems.length === 0) return;
   throw new QLoraError(
     'OPTIMIZER_STATE',
-    `the optimizer state does not fit these parameters: ${problems.slice(0, 4).join('; ')}; resume with the adapter that the checkpoint was made with`,
+    `the optimizer state does not fit these parameters: ${problems.slice(0, 4).join('; ')}; resume with the adapter and the optimizer that the checkpoint was made with`,
     { details: { problems } },
   );
 }
@@ -82,11 +92,22 @@ function checkNames(parameters: readonly Parameter[]): void {
   );
 }
 
+/** How moments are kept and where. */
+export interface MomentOptions {
+  /** `8bit`: blockwise codes by bitsandbytes' rules, for parameters of 4,096 elements or more. */
+  readonly moments?: MomentBits;
+  /** Default: a pager of its own without a budget, so that everything stays on the device. */
+  readonly pager?: Pager;
+}
+
 /**
- * AdamW (https://arxiv.org/abs/1711.05101) with f32 moments on the device, in the order of
- * torch.optim.AdamW, after clipping of the global norm as torch's `clip_grad_norm_`.
+ * AdamW (https://arxiv.org/abs/1711.05101) in the order of torch.optim.AdamW, after clipping of the
+ * global norm as torch's `clip_grad_norm_`; with 8-bit moments in bitsandbytes' order, which decays
+ * last. A parameter's moments are a page: with a pager under a budget they come to the device for
+ * their step, one parameter ahead, and results are the same bit for bit.
  *
- * @throws QLoraError `OPTIMIZER_OPTION`, `OPTIMIZER_PARAMETERS`.
+ * @throws QLoraError `OPTIMIZER_OPTION`, `OPTIMIZER_PARAMETERS`, and `PAGER_BUDGET` when one
+ * parameter's moments exceed the pager's budget.
  * @example
  * ```ts
  * import { createReferenceBackend, tensorFrom } from '@qlorajs/compute';
@@ -102,20 +123,29 @@ function checkNames(parameters: readonly Parameter[]): void {
 export function createAdamW(
   backend: Backend,
   parameters: readonly Parameter[],
-  options: Partial<AdamWOptions> = {},
+  options: Partial<AdamWOptions> & MomentOptions = {},
 ): Optimizer {
-  const { beta1, beta2, epsilon, weightDecay, maxGradNorm, decays } = completeOptions(options);
+  const { moments: wanted = '32bit', pager: given, ...rest } = options;
+  const { maxGradNorm, decays, ...coefficients } = completeOptions(rest);
   checkNames(parameters);
   const { ops } = backend;
-  const slots: Slot[] = parameters.map((parameter) => ({
-    parameter,
-    weightDecay: decays(parameter.name) ? weightDecay : 0,
-    firstMoment: backend.empty('f32', parameter.value.shape, `${parameter.name}.exp_avg`),
-    secondMoment: backend.empty('f32', parameter.value.shape, `${parameter.name}.exp_avg_sq`),
-  }));
-  const moments = momentsOf(slots);
+  const pager = given ?? createPager(backend);
+  const slots: Slot[] = parameters.map((parameter) => {
+    const { size } = parameter.value;
+    const bits = bitsFor(size, wanted);
+    const page = pager.create(`${parameter.name}.moments`, momentTensors(size, bits));
+    const weightDecay = decays(parameter.name) ? coefficients.weightDecay : 0;
+    const decaysLast = wanted === '8bit';
+    return { parameter, bits, decaysLast, page, coefficients: { ...coefficients, weightDecay } };
+  });
+  for (const { page } of slots)
+    if (pager.stats.residentBytes + page.bytes <= pager.budget) pager.prefetch(page);
   const squares = backend.empty('f32', [1], 'sum of squared gradients');
   const scale = backend.empty('f32', [1], 'clip scale');
+  const codeMaps = slots.some(({ bits }) => bits === '8bit')
+    ? tensorFrom(backend, codeMapValues(), [512], 'code maps of the moments')
+    : null;
+  const own = [squares, scale, ...(codeMaps ? [codeMaps] : [])];
   let taken = 0;
 
   const gradNorm = async (): Promise<number> => {
@@ -126,43 +156,43 @@ export function createAdamW(
   };
 
   return {
-    stateBytes: [...moments.values()].reduce((total, tensor) => total + byteLengthOf(tensor), 0),
+    stateBytes: slots.reduce((total, { page }) => total + page.bytes, 0),
     async step(learningRate) {
       const norm = await gradNorm();
       if (!Number.isFinite(norm)) return { gradNorm: norm, skipped: true };
-      taken += 1;
       ops.clipScale({ sumSquares: squares, maxNorm: maxGradNorm, out: scale });
-      for (const { parameter, firstMoment, secondMoment, weightDecay: decay } of slots)
-        ops.adamw({
-          parameter: parameter.value,
-          gradient: parameter.grad,
-          firstMoment,
-          secondMoment,
-          scale,
-          learningRate,
-          beta1,
-          beta2,
-          epsilon,
-          weightDecay: decay,
-          step: taken,
-        });
+      const args = { learningRate, step: taken + 1, scale, codeMaps };
+      for (const [i, slot] of slots.entries()) await stepSlot(pager, slot, args, slots[i + 1]);
+      taken += 1;
       return { gradNorm: norm, skipped: false };
     },
     zeroGrad() {
       for (const { grad } of parameters) ops.fill({ out: grad, value: 0 });
     },
     async state() {
-      const tensors: Record<string, Float32Array> = {};
-      for (const [name, tensor] of moments) tensors[name] = await backend.read(tensor);
+      const tensors: Record<string, Float32Array | Uint8Array> = {};
+      for (const slot of slots) {
+        const contents = await pager.read(slot.page);
+        momentNames(slot).forEach((name, i) => {
+          tensors[name] = contents[i] as Float32Array | Uint8Array;
+        });
+      }
       return { step: taken, tensors };
     },
-    load(state) {
-      checkState(state, moments);
-      for (const [name, tensor] of moments) backend.write(tensor, state.tensors[name]!);
+    async load(state) {
+      checkState(state, slots);
+      for (const slot of slots) {
+        const contents: TensorData[] = momentNames(slot).map((name) =>
+          state.tensors[name]!.slice(),
+        );
+        await pager.write(slot.page, contents);
+      }
       taken = state.step;
     },
     dispose() {
-      for (const tensor of [...moments.values(), squares, scale]) backend.free(tensor);
+      for (const { page } of slots) pager.free(page);
+      if (!given) pager.dispose();
+      for (const tensor of own) backend.free(tensor);
     },
   };
 }

@@ -7,6 +7,23 @@ export {
   createAdamState,
   MIN_8BIT_SIZE,
 } from './adam-state.js';
-export { createAdamW, type Optimizer, type OptimizerState, type StepResult } from './adamw.js';
+export {
+  createAdamW,
+  type MomentOptions,
+  type Optimizer,
+  type OptimizerState,
+  type StepResult,
+} from './adamw.js';
 export { type AdamW8bitStepArgs, adamw8bitStep } from './adamw8bit.js';
+export type { MomentBits } from './moments.js';
 export type { AdamCoefficients, AdamWOptions } from './options.js';
+export { createMemoryStore, type PageStore } from './page-store.js';
+export {
+  createPager,
+  type Page,
+  type PageAccess,
+  type Pager,
+  type PagerOptions,
+  type PagerStats,
+  type PageTensor,
+} from './pager.js';

@@ -157,7 +157,7 @@ export async function prepareTraining(
       weightDecay: options.weightDecay,
       maxGradNorm: options.maxGradNorm,
     });
-    if (resumed !== null) optimizer.load(resumed.optimizer);
+    if (resumed !== null) await optimizer.load(resumed.optimizer);
     const sizes = adapter.parameters().map(({ value }) => value.size);
     return {
       ...{ options, args, base, backend, model, adapter, optimizer, output, resumed, close },
