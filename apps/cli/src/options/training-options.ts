@@ -60,7 +60,7 @@ const optimization = {
   optim: option(
     choice('adamw', 'paged_adamw_32bit', 'paged_adamw_8bit'),
     'adamw',
-    'optimizer; 8-bit states are not in this version',
+    'optimizer; the paged ones share --vram-budget, 8-bit moments take a quarter of the bytes',
   ),
   gradient_checkpointing: option(
     toggle,

@@ -7,9 +7,7 @@ function wrong(option: string, message: string): QLoraError {
 
 /** Options that have a name but no code yet, and combinations that make no sense. */
 export function checkOptions(options: TrainingOptions): void {
-  const { evalData, evalSplit, optim, reportTo, vramBudget } = options;
-  if (optim === 'paged_adamw_8bit')
-    throw wrong('optim', '--optim paged_adamw_8bit is not in this version; use adamw');
+  const { evalData, evalSplit, reportTo, vramBudget } = options;
   if (reportTo === 'tensorboard')
     throw wrong('report_to', '--report-to tensorboard is not in this version; use jsonl');
   if (vramBudget !== undefined)

@@ -46,7 +46,11 @@ export async function writeCheckpoint(
   const moments = Object.fromEntries(
     Object.entries(tensors).map(([name, data]) => [
       name,
-      { dtype: 'F32' as const, shape: [data.length], data },
+      {
+        dtype: data instanceof Uint8Array ? ('U8' as const) : ('F32' as const),
+        shape: [data.length],
+        data,
+      },
     ]),
   );
   await rm(folder, { recursive: true, force: true });
@@ -96,8 +100,9 @@ export async function findCheckpoint(choice: string, out: string): Promise<strin
 export async function readCheckpoint(folder: string): Promise<SavedCheckpoint> {
   const file = await openSafetensors(await fileSource(join(folder, OPTIMIZER_FILE)));
   try {
-    const tensors: Record<string, Float32Array> = {};
-    for (const name of file.tensors.keys()) tensors[name] = await file.readFloat32(name);
+    const tensors: Record<string, Float32Array | Uint8Array> = {};
+    for (const [name, { dtype }] of file.tensors)
+      tensors[name] = await (dtype === 'U8' ? file.readBytes(name) : file.readFloat32(name));
     return {
       folder,
       optimizer: { step: Number(file.metadata.step), tensors },

@@ -156,6 +156,7 @@ export async function prepareTraining(
       epsilon: options.adamEpsilon,
       weightDecay: options.weightDecay,
       maxGradNorm: options.maxGradNorm,
+      moments: options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit',
     });
     if (resumed !== null) await optimizer.load(resumed.optimizer);
     const sizes = adapter.parameters().map(({ value }) => value.size);
