@@ -182,5 +182,5 @@ test('doctor: what is here and what auto takes', async () => {
   const { backends, auto, node } = JSON.parse(stdout);
   expect(node).toBe(process.version);
   expect(auto.backend).toBe('wasm');
-  expect(backends.map(({ name }: { name: string }) => name)).toEqual(['wasm', 'webgpu', 'gpujs']);
+  expect(backends.map(({ name }: { name: string }) => name)).toEqual(['webgpu', 'wasm', 'gpujs']);
 });

@@ -5,7 +5,7 @@ import { Faults } from './device/faults.js';
 import { DeviceMemory } from './device/memory.js';
 import { Profiler } from './device/profiler.js';
 import { Recorder } from './device/recorder.js';
-import { openDevice, type Tier } from './device/request.js';
+import { adapterName, bestTier, isSoftware, openDevice, type Tier } from './device/request.js';
 import { Transfer } from './device/transfer.js';
 import { type Engine, Scratch } from './engine.js';
 import { halvesToFloats } from './half.js';
@@ -19,6 +19,8 @@ export interface WebGpuOptions {
   readonly tier?: Tier | 'auto';
   /** Default `high-performance`. */
   readonly powerPreference?: GPUPowerPreference;
+  /** Whether a GPU in software will do (default true): right, and slower than the CPU engine. */
+  readonly software?: boolean;
   /** Bytes of tensors that may live at one time; no limit by default. */
   readonly memoryLimit?: number;
   /** Bytes of a buffer that one dispatch may see; by default what the device allows. */
@@ -36,14 +38,16 @@ export interface WebGpuBackend extends Backend {
 /**
  * Makes the GPU engine.
  *
- * @throws QLoraError `WEBGPU_NO_ADAPTER` when there is no GPU, `WEBGPU_NO_FEATURE` when a tier is
- * asked for that it does not reach. Later calls throw `COMPUTE_OUT_OF_MEMORY`, `WEBGPU_DEVICE_LOST`
+ * @throws QLoraError `WEBGPU_NO_ADAPTER` when there is no GPU, `WEBGPU_SOFTWARE` when there is none
+ * but in software and that was excluded, `WEBGPU_NO_FEATURE` when a tier is asked for that it does
+ * not reach, `WEBGPU_NO_DEVICE` when the driver refuses. Later calls throw `COMPUTE_OUT_OF_MEMORY`, `WEBGPU_DEVICE_LOST`
  * or `WEBGPU_ERROR`, the latter two from the first call after the failure was noticed.
  */
 export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGpuBackend> {
   const { gpu, tier: wanted = 'auto', powerPreference = 'high-performance' } = options;
-  const extra: GPUFeatureName[] = options.profile ? ['timestamp-query'] : [];
-  const { device, adapter, tier } = await openDevice(gpu, wanted, { powerPreference }, extra);
+  const features: GPUFeatureName[] = options.profile ? ['timestamp-query'] : [];
+  const choice = { tier: wanted, powerPreference, software: options.software ?? true, features };
+  const { device, adapter, tier } = await openDevice(gpu, choice);
   const { limits } = device;
   const faults = new Faults();
   faults.watch(device);
@@ -69,10 +73,16 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     name: 'webgpu',
     profiler,
     info: {
-      adapter: adapter.info.description || adapter.info.device || 'unknown',
+      adapter: adapterName(adapter),
       vendor: adapter.info.vendor,
+      architecture: adapter.info.architecture,
+      software: isSoftware(adapter),
       tier,
+      f16: adapter.features.has('shader-f16'),
+      subgroupMatrices: bestTier(adapter) === 'matrix',
+      maxBufferBytes: limits.maxBufferSize,
       maxBindingBytes: maxBinding,
+      workgroupMemoryBytes: limits.maxComputeWorkgroupStorageSize,
     },
     ops: bindOps(engine),
     empty(dtype: DType, shape: readonly number[], label = ''): Tensor {

@@ -1,37 +1,116 @@
 import { availableParallelism } from 'node:os';
 import { type Backend, createReferenceBackend } from '@qlorajs/compute';
 import { createWasmBackend } from '@qlorajs/compute-wasm';
-import { QLoraError } from '@qlorajs/errors';
+import { createWebGpuBackend } from '@qlorajs/compute-webgpu';
+import { isQLoraError, QLoraError } from '@qlorajs/errors';
+import type { Ui } from '../report/ui.js';
+import { openDawn } from './dawn.js';
 
 /** What `--backend` may say. */
 export type BackendName = 'auto' | 'webgpu' | 'wasm' | 'gpujs' | 'reference';
 
-/** Why `auto` takes what it takes. */
-export const AUTO_REASON =
-  'wasm: SIMD and threads on any CPU; the GPU backends are not in this version';
-
-/** Backends that have a name but no code yet. */
-export const ABSENT_BACKENDS = ['webgpu', 'gpujs'] as const;
+/** What an app asks for. */
+export interface BackendChoice {
+  readonly backend: BackendName;
+  readonly threads: number | undefined;
+}
 
 /** Threads unless `--threads` says otherwise. */
 export function defaultThreads(): number {
   return availableParallelism();
 }
 
-/**
- * Makes the backend that was asked for; dispose it after use.
- * @throws QLoraError `BACKEND_ABSENT` for webgpu and gpujs
- */
-export async function openBackend(options: {
-  readonly backend: BackendName;
-  readonly threads: number | undefined;
-}): Promise<Backend> {
-  const { backend, threads = defaultThreads() } = options;
-  if (backend === 'reference') return createReferenceBackend();
-  if (backend === 'auto' || backend === 'wasm') return createWasmBackend({ threads });
+/** Makes one backend by its name. */
+async function create(name: BackendName, threads = defaultThreads()): Promise<Backend> {
+  if (name === 'reference') return createReferenceBackend();
+  if (name === 'webgpu') return createWebGpuBackend({ gpu: await openDawn() });
+  if (name === 'wasm') return createWasmBackend({ threads });
   throw new QLoraError(
     'BACKEND_ABSENT',
-    `--backend ${backend} is not in this version; use wasm (any CPU) or leave the flag out`,
-    { details: { backend } },
+    `--backend ${name} is not in this version; use webgpu, wasm (any CPU) or leave the flag out`,
+    { details: { backend: name } },
   );
+}
+
+/** The finding of a message, without its remedy. */
+function findingOf(error: Error): string {
+  return error.message.split('; ')[0];
+}
+
+/** What `auto` takes, and why. */
+interface AutoChoice {
+  readonly backend: Backend;
+  readonly reason: string;
+}
+
+/** A GPU in hardware; where there is none, or it does not start, the CPU engine. */
+async function createAuto(threads = defaultThreads()): Promise<AutoChoice> {
+  try {
+    const backend = await createWebGpuBackend({ gpu: await openDawn(), software: false });
+    return { backend, reason: `${backend.info.adapter}, tier ${backend.info.tier}` };
+  } catch (error) {
+    if (!isQLoraError(error)) throw error;
+    const backend = await create('wasm', threads);
+    return { backend, reason: `${threads} threads of the CPU, since ${findingOf(error)}` };
+  }
+}
+
+/**
+ * Makes the backend that was asked for; dispose it after use. `auto` says what it took, and a GPU in
+ * software is told to be slow.
+ * @throws QLoraError `BACKEND_ABSENT` for gpujs; `WEBGPU_*` where webgpu was asked for and does not start
+ */
+export async function openBackend(
+  { backend: name, threads }: BackendChoice,
+  ui?: Pick<Ui, 'info' | 'warn'>,
+): Promise<Backend> {
+  if (name === 'auto') {
+    const { backend, reason } = await createAuto(threads);
+    ui?.info(`backend ${backend.name}: ${reason}`);
+    return backend;
+  }
+  const backend = await create(name, threads);
+  if (backend.info.software)
+    ui?.warn(
+      `${backend.info.adapter} is a GPU in software: its answers are right, and --backend wasm is faster`,
+    );
+  return backend;
+}
+
+/** A backend as `doctor` reports it. */
+export interface FoundBackend {
+  readonly name: string;
+  readonly available: boolean;
+  readonly code?: string;
+  readonly reason?: string;
+  readonly info?: Backend['info'];
+}
+
+/** Tries every backend that does not compute for tests alone. */
+export async function findBackends(threads: number | undefined): Promise<FoundBackend[]> {
+  const found: FoundBackend[] = [];
+  for (const name of ['webgpu', 'wasm', 'gpujs'] as const)
+    try {
+      const backend = await create(name, threads);
+      found.push({ name, available: true, info: backend.info });
+      await backend.dispose();
+    } catch (error) {
+      const code = isQLoraError(error) ? error.code : 'UNEXPECTED';
+      found.push({ name, available: false, code, reason: (error as Error).message });
+    }
+  return found;
+}
+
+/** What `auto` would take of what was found, and why; null when nothing works. */
+export function autoChoice(
+  found: readonly FoundBackend[],
+): { readonly backend: string; readonly reason: string } | null {
+  const [webgpu, wasm] = ['webgpu', 'wasm'].map((name) => found.find((each) => each.name === name));
+  if (webgpu?.info && webgpu.info.software !== true)
+    return { backend: 'webgpu', reason: `${webgpu.info.adapter}, tier ${webgpu.info.tier}` };
+  if (!wasm?.available) return null;
+  const why = webgpu?.info
+    ? `${webgpu.info.adapter} is a GPU in software`
+    : webgpu?.reason?.split('; ')[0];
+  return { backend: 'wasm', reason: `SIMD and threads on any CPU, since ${why}` };
 }

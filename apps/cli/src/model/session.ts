@@ -113,7 +113,7 @@ export async function openSession(
   const folders: AdapterFolder[] = [];
   for (const path of adapterPaths) folders.push(await readAdapterFolder(path, ui));
   const base = await baseOf(options.base, folders);
-  const backend = await openBackend(options);
+  const backend = await openBackend(options, ui);
   try {
     const weights = await openWeights(base);
     const model = await loadModel({

@@ -142,7 +142,7 @@ export async function prepareTraining(
     const parameters = adapterParameters(config, base);
     const output = await openRunFolder(options, resumed?.folder ?? null, parameters);
     closers.push(() => output.discardIfEmpty());
-    const backend = await openBackend(options);
+    const backend = await openBackend(options, ui);
     closers.push(() => backend.dispose());
     const known = (data.tokenizer?.size ?? 0) - addedIds(data).length;
     const rows = await firstRows(config, weights, known, options.seed);

@@ -19,6 +19,7 @@ import { VERSION } from '../version.js';
 import { adapterFiles } from './adapter-files.js';
 import { BestAdapter } from './best-adapter.js';
 import { writeCheckpoint } from './checkpoint.js';
+import { withLastCheckpoint } from './device-failure.js';
 import { History } from './history.js';
 import { plotLosses } from './loss-plot.js';
 import { modelCard, type RunSummary } from './model-card.js';
@@ -117,6 +118,8 @@ export class TrainingRun {
         reason: result.reason,
         summary: await this.#finish(seconds, result, lossBefore),
       };
+    } catch (error) {
+      throw await withLastCheckpoint(error, options.out);
     } finally {
       this.#display.done();
     }

@@ -1,26 +1,22 @@
 import { arch, cpus, freemem, platform, totalmem } from 'node:os';
-import type { Backend } from '@qlorajs/compute';
-import { ABSENT_BACKENDS, AUTO_REASON, defaultThreads, openBackend } from '../io/backend.js';
+import { autoChoice, defaultThreads, type FoundBackend, findBackends } from '../io/backend.js';
+import { graphicsMemory } from '../io/graphics-memory.js';
 import { backendOptions } from '../options/common-options.js';
+import { EXIT } from '../report/failure.js';
 import { formatBytes } from '../report/format.js';
 import { verb } from './verb.js';
 
-interface Found {
-  readonly name: string;
-  readonly available: boolean;
-  readonly reason?: string;
-  readonly info?: Backend['info'];
+/** `maxBindingBytes` as people read it. */
+function fact([key, value]: [string, string | number | boolean]): string {
+  const words = key.replace(/Bytes$/, '').replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  if (typeof value === 'boolean') return `${value ? '' : 'no '}${words}`;
+  return `${words} ${key.endsWith('Bytes') ? formatBytes(Number(value)) : value}`;
 }
 
-async function tryWasm(threads: number | undefined): Promise<Found> {
-  try {
-    const backend = await openBackend({ backend: 'wasm', threads });
-    const { info } = backend;
-    await backend.dispose();
-    return { name: 'wasm', available: true, info };
-  } catch (error) {
-    return { name: 'wasm', available: false, reason: (error as Error).message };
-  }
+function line({ name, available, reason, code, info }: FoundBackend): string {
+  const facts = Object.entries(info ?? {}).filter(([, value]) => value !== '');
+  const text = available ? facts.map(fact).join(', ') : `not available: ${reason} [${code}]`;
+  return `${name.padEnd(8)} ${text}`;
 }
 
 export const doctor = verb({
@@ -28,31 +24,32 @@ export const doctor = verb({
   summary: 'what this machine offers, and what --backend auto takes',
   options: backendOptions,
   async run({ threads }, ui) {
-    const wasm = await tryWasm(threads);
-    const absent = ABSENT_BACKENDS.map(
-      (name): Found => ({ name, available: false, reason: 'not in this version' }),
-    );
+    const backends = await findBackends(threads);
+    const auto = autoChoice(backends);
+    const graphics = await graphicsMemory();
     const report = {
       node: process.version,
       platform: `${platform()} ${arch()}`,
       cpu: cpus()[0]?.model.trim() ?? 'unknown',
       threads: defaultThreads(),
       memory_bytes: { total: totalmem(), free: freemem() },
-      backends: [wasm, ...absent],
-      auto: wasm.available ? { backend: 'wasm', reason: AUTO_REASON } : null,
+      gpu_memory_bytes: graphics,
+      backends,
+      auto,
     };
     const lines = [
       `node     ${report.node} on ${report.platform}`,
       `cpu      ${report.cpu}, ${report.threads} threads`,
       `memory   ${formatBytes(totalmem())}, ${formatBytes(freemem())} free`,
-      ...report.backends.map(
-        ({ name, available, reason, info }) =>
-          `${name.padEnd(8)} ${available ? `available ${JSON.stringify(info)}` : reason}`,
+      ...graphics.map(
+        ({ name, total, free }) =>
+          `gpu      ${name}: ${formatBytes(total)}, ${formatBytes(free)} free`,
       ),
-      `auto     takes ${report.auto ? `${report.auto.backend} (${AUTO_REASON})` : 'nothing: no backend works here'}`,
+      ...backends.map(line),
+      `auto     takes ${auto ? `${auto.backend}: ${auto.reason}` : 'nothing: no backend works here'}`,
     ];
     ui.print(`${lines.join('\n')}\n`);
     ui.result(report);
-    return report.auto ? 0 : 1;
+    return auto ? EXIT.done : EXIT.failed;
   },
 });

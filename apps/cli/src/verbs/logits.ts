@@ -43,7 +43,7 @@ export const logits = verb({
       options.adapter === undefined ? null : await readAdapterFolder(options.adapter, ui);
     const base = await baseOf(options.base, folder === null ? [] : [folder]);
     const weights = await openWeights(base);
-    const backend = await openBackend(options);
+    const backend = await openBackend(options, ui);
     try {
       const progress = createProgress(ui);
       const model = await loadModel({ backend, base, weights, hold: options, ui, progress });

@@ -26,9 +26,14 @@ export interface Running {
 /** Starts the built command. */
 export function start(
   args: readonly string[],
-  options: { cwd?: string; stdin?: string | Buffer } = {},
+  options: {
+    cwd?: string;
+    stdin?: string | Buffer;
+    env?: Readonly<Record<string, string>>;
+  } = {},
 ): Running {
-  const child = spawn(process.execPath, [command, ...args], { cwd: options.cwd });
+  const env = { ...process.env, ...options.env };
+  const child = spawn(process.execPath, [command, ...args], { cwd: options.cwd, env });
   const [out, err]: string[][] = [[], []];
   child.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text));

@@ -33,6 +33,16 @@ export class Faults {
     this.#error ??= error;
   }
 
+  /**
+   * After a rejected promise: the news of a lost device may come later than what it made fail.
+   * @throws the first failure, if there was one.
+   */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 10 && !this.#error; turn++)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    this.check();
+  }
+
   /** @throws the first failure, if there was one. */
   check(): void {
     if (this.#error) throw this.#error;

@@ -8,6 +8,17 @@ import { QLoraError } from '@qlorajs/errors';
  */
 export type Tier = 'matrix' | 'f16' | 'f32';
 
+/** Which GPU is taken. */
+export interface DeviceChoice {
+  /** A tier up to the adapter's best, or `auto`: that. */
+  readonly tier: Tier | 'auto';
+  readonly powerPreference: GPUPowerPreference;
+  /** Whether a GPU in software, such as SwiftShader or llvmpipe, will do. */
+  readonly software: boolean;
+  /** Asked for beside those of the tier. */
+  readonly features: readonly GPUFeatureName[];
+}
+
 /** A device and what it was found to do. */
 export interface OpenedDevice {
   readonly device: GPUDevice;
@@ -62,33 +73,60 @@ const LIMITS = [
   'maxComputeWorkgroupSizeX',
 ] as const;
 
+/** What people call the GPU. */
+export function adapterName({ info }: GPUAdapter): string {
+  return info.description || info.device || info.vendor || 'unknown';
+}
+
+/** Whether the adapter computes on the CPU: right, and far slower than the CPU engine. */
+export function isSoftware({ info }: GPUAdapter): boolean {
+  // Older browsers have no such flag.
+  return (
+    info.isFallbackAdapter ??
+    /swiftshader|llvmpipe|lavapipe|basic render/i.test(
+      `${info.architecture} ${info.device} ${info.description}`,
+    )
+  );
+}
+
 /**
- * @param wanted a lower tier than the adapter's best, or `auto`
- * @throws QLoraError `WEBGPU_NO_ADAPTER`, or `WEBGPU_NO_FEATURE` when the tier is out of reach
+ * @throws QLoraError `WEBGPU_NO_ADAPTER`, `WEBGPU_SOFTWARE` when there is a GPU in software alone and
+ * the choice excludes it, `WEBGPU_NO_FEATURE` when the tier is out of reach, `WEBGPU_NO_DEVICE` when
+ * the driver refuses
  */
-export async function openDevice(
-  gpu: GPU,
-  wanted: Tier | 'auto',
-  options: GPURequestAdapterOptions,
-  extra: readonly GPUFeatureName[] = [],
-): Promise<OpenedDevice> {
-  const adapter = await gpu.requestAdapter(options);
+export async function openDevice(gpu: GPU, choice: DeviceChoice): Promise<OpenedDevice> {
+  const adapter = await gpu.requestAdapter({ powerPreference: choice.powerPreference });
   if (!adapter)
     throw new QLoraError(
       'WEBGPU_NO_ADAPTER',
       'no GPU that WebGPU can use was found; install a Vulkan, Metal or D3D12 driver, or use the CPU engine',
       { kind: 'runtime' },
     );
+  const name = adapterName(adapter);
+  if (!choice.software && isSoftware(adapter))
+    throw new QLoraError(
+      'WEBGPU_SOFTWARE',
+      `${name} is a GPU in software, slower than the CPU engine; install the driver of a real one`,
+      { kind: 'runtime', details: { adapter: name } },
+    );
   const best = bestTier(adapter);
-  const tier = wanted === 'auto' ? best : wanted;
+  const tier = choice.tier === 'auto' ? best : choice.tier;
   if (ORDER.indexOf(tier) > ORDER.indexOf(best))
     throw new QLoraError(
       'WEBGPU_NO_FEATURE',
-      `${adapter.info.description || adapter.info.vendor || 'this GPU'} reaches tier ${best}, not ${tier}; ask for ${best}, or start Dawn with the features that README.md names`,
+      `${name} reaches tier ${best}, not ${tier}; ask for ${best}, or start Dawn with the features that README.md names`,
       { kind: 'runtime', details: { best, tier, features: [...adapter.features] } },
     );
-  const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  const features = [...(FEATURES[tier] as readonly GPUFeatureName[]), ...extra];
-  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
-  return { device, adapter, tier };
+  const requiredLimits = Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+  const requiredFeatures = [...(FEATURES[tier] as GPUFeatureName[]), ...choice.features];
+  try {
+    const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    return { device, adapter, tier };
+  } catch (cause) {
+    throw new QLoraError(
+      'WEBGPU_NO_DEVICE',
+      `the driver of ${name} gives no device: ${(cause as Error).message}; close other programs that use the GPU, update its driver, or use the CPU engine`,
+      { kind: 'runtime', details: { adapter: name }, cause },
+    );
+  }
 }

@@ -86,7 +86,7 @@ export class Transfer {
     try {
       await staging.mapAsync(MAP_MODE_READ, 0, bytes);
     } catch (cause) {
-      this.#faults.check();
+      await this.#faults.settle();
       throw new QLoraError(
         'WEBGPU_ERROR',
         `read of ${tensor.label || 'a tensor'} failed: ${cause}`,

@@ -1,0 +1,32 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+/** A graphics card's memory, in bytes. */
+export interface GraphicsMemory {
+  readonly name: string;
+  readonly total: number;
+  readonly free: number;
+}
+
+/**
+ * The memory of NVIDIA's cards, as `nvidia-smi` tells it: WebGPU tells nobody. Empty where there is no
+ * such program or it does not answer within two seconds.
+ */
+export async function graphicsMemory(): Promise<GraphicsMemory[]> {
+  const query = ['--query-gpu=name,memory.total,memory.free', '--format=csv,noheader,nounits'];
+  try {
+    const { stdout } = await promisify(execFile)('nvidia-smi', query, { timeout: 2000 });
+    return parseGraphicsMemory(stdout);
+  } catch {
+    return [];
+  }
+}
+
+/** Lines of `name, total MiB, free MiB`; others are left out. */
+export function parseGraphicsMemory(text: string): GraphicsMemory[] {
+  return text.split('\n').flatMap((row) => {
+    const [name, total, free] = row.split(',').map((cell) => cell.trim());
+    const [all, left] = [Number(total) * 2 ** 20, Number(free) * 2 ** 20];
+    return name && all > 0 && left >= 0 ? [{ name, total: all, free: left }] : [];
+  });
+}

@@ -1,0 +1,109 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { findSwiftShader } from '../../../tools/test/swiftshader.js';
+import { hasVulkanDriver } from '../src/io/dawn.js';
+import { parseGraphicsMemory } from '../src/io/graphics-memory.js';
+import { tinyBase, writeTokenRows } from './support/bases.js';
+import { type Ended, start, temporaryFolder } from './support/qlora.js';
+
+const { env: swiftShader, reason } = findSwiftShader();
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const rows = writeTokenRows(at('rows.jsonl'));
+const binding = fileURLToPath(new URL('./support/dawn.cjs', import.meta.url));
+
+const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
+  start(args, { env: { ...swiftShader, QLORA_DAWN_VALIDATION: '1', ...env } }).ended;
+const withFault = (fault: string, ...args: string[]) =>
+  run(args, { QLORA_DAWN: binding, FAULT: fault });
+const losses = (out: string) =>
+  readFileSync(join(out, 'train_log.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line).loss as number);
+
+describe.skipIf(!swiftShader)(`--backend webgpu${reason ? `: skipped, ${reason}` : ''}`, () => {
+  test('doctor describes the GPU; auto does not take one in software', async () => {
+    const { code, stdout } = await run(['doctor', '--json']);
+    expect(code).toBe(0);
+    const { backends, auto } = JSON.parse(stdout);
+    expect(backends[0]).toMatchObject({ name: 'webgpu', available: true });
+    expect(backends[0].info).toMatchObject({ software: true, tier: 'f32', f16: false });
+    expect(backends[0].info.maxBindingBytes).toBeGreaterThan(2 ** 27);
+    expect(auto.backend).toBe('wasm');
+    expect(auto.reason).toContain('GPU in software');
+  });
+
+  test.each([
+    ['none', 'WEBGPU_NO_ADAPTER', /no GPU that WebGPU can use/],
+    ['refused', 'WEBGPU_NO_DEVICE', /gives no device: too many devices; close other programs/],
+    ['full:90000', 'COMPUTE_OUT_OF_MEMORY', /no room for .* out of device memory/],
+  ])('a GPU with fault %s ends with %s', async (fault, errorCode, message) => {
+    const train = ['train', '--base', tinyBase, '--data', rows, '--out', at('none'), '--json'];
+    const { code, stdout } = await withFault(fault, ...train, '--backend', 'webgpu');
+    expect(JSON.parse(stdout).error).toMatchObject({ code: errorCode });
+    expect(JSON.parse(stdout).error.message).toMatch(message);
+    expect(code).toBe(1);
+  });
+
+  test('a device lost while training: the checkpoint is named, and the CPU engine goes on', async () => {
+    const all = ['train', '--base', tinyBase, '--data', rows, '--save-steps', '1'];
+    const steps = ['--max-steps', '4', '--learning-rate', '0.01'];
+    const [lost, cpu] = await Promise.all([
+      withFault('lost:120', ...all, ...steps, '--out', at('lost'), '--backend', 'webgpu'),
+      run([...all, ...steps, '--out', at('cpu'), '--backend', 'wasm']),
+    ]);
+    expect(cpu.code).toBe(0);
+    expect(lost.stderr).toContain('GPU in software');
+    expect(lost.stderr).toMatch(/the GPU device was lost.*step \d+ is in .*lost.checkpoint-\d/);
+    expect(lost.stderr).toContain('[WEBGPU_DEVICE_LOST]');
+    expect(lost.code).toBe(1);
+    const before = losses(at('lost'));
+    expect(before.length).toBeGreaterThan(0);
+    const resume = ['--out', at('lost'), '--resume-from-checkpoint', 'auto'];
+    const rest = await run([...all, ...steps, ...resume, '--backend', 'wasm']);
+    expect(rest.code).toBe(0);
+    const [mixed, expected] = [losses(at('lost')), losses(at('cpu'))];
+    expect(mixed).toHaveLength(4);
+    expect(mixed.slice(0, before.length)).toEqual(before);
+    mixed.forEach((loss, i) => {
+      expect(Math.abs(loss / expected[i] - 1)).toBeLessThan(1e-4);
+    });
+  });
+});
+
+test('auto without a GPU takes the CPU engine and says why', async () => {
+  writeFileSync(at('ids.json'), JSON.stringify({ input_ids: [[1, 2]] }));
+  const files = ['--ids', at('ids.json'), '--out', at('logits.safetensors')];
+  const { code, stderr } = await withFault('none', 'logits', '--base', tinyBase, ...files);
+  expect(stderr).toMatch(/^backend wasm: \d+ threads of the CPU, since no GPU that WebGPU can use/);
+  expect(code).toBe(0);
+});
+
+test('a binding that cannot be loaded is named', async () => {
+  const { code, stdout } = await run(['doctor', '--json'], { QLORA_DAWN: at('nowhere.node') });
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout).backends[0]).toMatchObject({
+    available: false,
+    code: 'WEBGPU_NO_BINDING',
+    reason: expect.stringContaining('nowhere.node cannot be loaded'),
+  });
+});
+
+test('a Vulkan driver is one that the loader would find', () => {
+  if (process.platform !== 'linux') return;
+  mkdirSync(at('data/vulkan/icd.d'), { recursive: true });
+  const nowhere = { HOME: at('home'), XDG_CONFIG_DIRS: at('a'), XDG_DATA_DIRS: at('b') };
+  expect(hasVulkanDriver({ ...nowhere, XDG_DATA_HOME: at('data') })).toBe(hasVulkanDriver(nowhere));
+  writeFileSync(at('data/vulkan/icd.d/some.json'), '{}');
+  expect(hasVulkanDriver({ ...nowhere, XDG_DATA_HOME: at('data') })).toBe(true);
+  expect(hasVulkanDriver({ ...nowhere, VK_DRIVER_FILES: 'x.json' })).toBe(true);
+});
+
+test('the memory of graphics cards is read from the lines of nvidia-smi', () => {
+  expect(parseGraphicsMemory('NVIDIA RTX 3050, 6144, 5900\nbroken\n, 1, 2\nA, x, 1\n')).toEqual([
+    { name: 'NVIDIA RTX 3050', total: 6144 * 2 ** 20, free: 5900 * 2 ** 20 },
+  ]);
+});
