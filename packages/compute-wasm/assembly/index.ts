@@ -15,6 +15,7 @@ export { gemv } from './gemv';
 export { layerNorm, layerNormBackward } from './layer-norm';
 export { initialize } from './nf4';
 export { clipScale, sumSquaresPart, sumSquaresTotal } from './norm';
+export { quantizeNf4 } from './quantize';
 export { rotary } from './rotary';
 export { gatherRows, scatterAddRows, scatterRows } from './rows';
 export { ROWS } from './tile';

@@ -13,6 +13,7 @@ import { layerNorm, layerNormBackward } from './ops/layer-norm/layer-norm.js';
 import { linear, linearBackward } from './ops/linear/linear.js';
 import { matmul } from './ops/matmul/matmul.js';
 import { dequantizeNf4 } from './ops/nf4/dequantize.js';
+import { quantizeNf4 } from './ops/nf4/quantize.js';
 import { clipScale, sumSquares } from './ops/norm/norm.js';
 import { rotary } from './ops/rotary/rotary.js';
 import { gatherRows, scatterAddRows, scatterRows } from './ops/rows/rows.js';
@@ -42,6 +43,7 @@ export function bindOps(engine: Engine): Ops {
     adamw: (args) => adamw(engine, args),
     adamw8bit: (args) => adamw8bit(engine, args),
     dequantizeNf4: (args) => dequantizeNf4(engine, args),
+    quantizeNf4: (args) => quantizeNf4(engine, args),
     scaleColumns: (args) => scaleColumns(engine, args),
     columnSums: (args) => columnSums(engine, args),
     inverseRowNorms: (args) => inverseRowNorms(engine, args),

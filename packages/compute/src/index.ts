@@ -44,7 +44,15 @@ export {
   type LinearBackwardArgs,
 } from './ops/linear/op.js';
 export { checkMatmul, type MatmulArgs } from './ops/matmul/op.js';
-export { checkDequantizeNf4, type DequantizeNf4Args } from './ops/nf4/op.js';
+export {
+  checkDequantizeNf4,
+  checkQuantizeNf4,
+  type DequantizeNf4Args,
+  type QuantizeNf4Args,
+  STORED_BYTES,
+  type StoredDType,
+} from './ops/nf4/op.js';
+export { quantizeStoredNf4 } from './ops/nf4/quantize.js';
 export {
   type ClipScaleArgs,
   checkClipScale,
@@ -79,6 +87,7 @@ export {
   type DoubleQuantizedScales,
   type LinearWeight,
   NF4_CODE,
+  NF4_THRESHOLDS,
   type Nf4Weight,
   type PlainScales,
   weightTensors,

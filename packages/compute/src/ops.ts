@@ -9,7 +9,7 @@ import type { GeluArgs, GeluBackwardArgs } from './ops/gelu/op.js';
 import type { LayerNormArgs, LayerNormBackwardArgs } from './ops/layer-norm/op.js';
 import type { LinearArgs, LinearBackwardArgs } from './ops/linear/op.js';
 import type { MatmulArgs } from './ops/matmul/op.js';
-import type { DequantizeNf4Args } from './ops/nf4/op.js';
+import type { DequantizeNf4Args, QuantizeNf4Args } from './ops/nf4/op.js';
 import type { ClipScaleArgs, SumSquaresArgs } from './ops/norm/op.js';
 import type { RotaryArgs } from './ops/rotary/op.js';
 import type { RowsArgs } from './ops/rows/op.js';
@@ -45,6 +45,7 @@ export interface Ops {
   /** Absent from an engine that cannot pack bytes; `@qlorajs/paged-optim` then steps on the host. */
   adamw8bit?(args: AdamW8bitArgs): void;
   dequantizeNf4(args: DequantizeNf4Args): void;
+  quantizeNf4(args: QuantizeNf4Args): void;
   scaleColumns(args: ScaleColumnsArgs): void;
   columnSums(args: ColumnSumsArgs): void;
   inverseRowNorms(args: InverseRowNormsArgs): void;
@@ -74,6 +75,7 @@ export const OP_NAMES = [
   'adamw',
   'adamw8bit',
   'dequantizeNf4',
+  'quantizeNf4',
   'scaleColumns',
   'columnSums',
   'inverseRowNorms',

@@ -75,3 +75,12 @@ export const NF4_CODE = Float32Array.of(
   0.7229568362236023,
   1,
 );
+
+/**
+ * The f32 midpoints between neighbouring values of {@link NF4_CODE}: a value takes the code that counts
+ * the thresholds strictly below it.
+ */
+export const NF4_THRESHOLDS = Float32Array.from(
+  { length: 15 },
+  (_, i) => (NF4_CODE[i] + NF4_CODE[i + 1]) / 2,
+);

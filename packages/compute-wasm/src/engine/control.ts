@@ -46,6 +46,7 @@ export const KERNELS = [
   'layerNorm',
   'layerNormBackward',
   'packA',
+  'quantizeNf4',
   'rotary',
   'scatterAddRows',
   'scatterRows',

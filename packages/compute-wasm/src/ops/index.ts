@@ -7,6 +7,7 @@ import { axpby, dropout, fill, gelu, geluBackward } from './elementwise.js';
 import { layerNorm, layerNormBackward } from './layer-norm.js';
 import { dequantizeNf4, linear, linearBackward, matmul } from './linear.js';
 import { adamw, adamw8bit, clipScale, sumSquares } from './optimizer.js';
+import { quantizeNf4 } from './quantize.js';
 import { rotary } from './rotary.js';
 import { gatherRows, scatterAddRows, scatterRows } from './rows.js';
 
@@ -35,6 +36,7 @@ export function createOps(engine: Engine): Ops {
     adamw: (args) => adamw(engine, args),
     adamw8bit: (args) => adamw8bit(engine, args),
     dequantizeNf4: (args) => dequantizeNf4(engine, args),
+    quantizeNf4: (args) => quantizeNf4(engine, args),
     scaleColumns: (args) => scaleColumns(engine, args),
     columnSums: (args) => columnSums(engine, args),
     inverseRowNorms: (args) => inverseRowNorms(engine, args),

@@ -12,6 +12,7 @@ import { gelu, geluBackward } from '../ops/gelu/reference.js';
 import { layerNorm, layerNormBackward } from '../ops/layer-norm/reference.js';
 import { linear, linearBackward } from '../ops/linear/reference.js';
 import { matmul } from '../ops/matmul/reference.js';
+import { quantizeNf4 } from '../ops/nf4/quantize.js';
 import { dequantizeNf4 } from '../ops/nf4/reference.js';
 import { clipScale, sumSquares } from '../ops/norm/reference.js';
 import { rotary } from '../ops/rotary/reference.js';
@@ -43,6 +44,7 @@ const REFERENCE_OPS: Ops = {
   adamw,
   adamw8bit,
   dequantizeNf4,
+  quantizeNf4,
   scaleColumns,
   columnSums,
   inverseRowNorms,

@@ -7,6 +7,7 @@ import { elementwiseCases } from '../ops/elementwise/cases.js';
 import { layerNormCases } from '../ops/layer-norm/cases.js';
 import { linearCases } from '../ops/linear/cases.js';
 import { matmulCases } from '../ops/matmul/cases.js';
+import { quantizeCases } from '../ops/nf4/cases.js';
 import { rotaryCases } from '../ops/rotary/cases.js';
 import { rowsCases } from '../ops/rows/cases.js';
 import type { OpCase } from './op-case.js';
@@ -17,6 +18,7 @@ export function opCases(): OpCase[] {
     ...rowsCases(),
     ...layerNormCases(),
     ...linearCases(),
+    ...quantizeCases(),
     ...matmulCases(),
     ...rotaryCases(),
     ...attentionCases(),

@@ -36,6 +36,7 @@ export const OP_TOLERANCES: Readonly<Record<keyof Ops, Tolerance>> = {
   /** A code that is off by one is far outside. */
   adamw8bit: { absolute: 1e-7, relative: 2e-6 },
   dequantizeNf4: EXACT,
+  quantizeNf4: EXACT,
   scaleColumns: ROUNDING,
   columnSums: REDUCTION,
   inverseRowNorms: REDUCTION,
