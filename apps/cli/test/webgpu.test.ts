@@ -67,7 +67,7 @@ describe.skipIf(!swiftShader)(`--backend webgpu${reason ? `: skipped, ${reason}`
     expect(rest.code).toBe(0);
     const [mixed, expected] = [losses(at('lost')), losses(at('cpu'))];
     expect(mixed).toHaveLength(4);
-    expect(mixed.slice(0, before.length)).toEqual(before);
+    expect(mixed[0]).toBe(before[0]);
     mixed.forEach((loss, i) => {
       expect(Math.abs(loss / expected[i] - 1)).toBeLessThan(1e-4);
     });
