@@ -1,5 +1,6 @@
 import type { Tensor } from '@qlorajs/compute';
-import { attentionMask, type BlockActivations, rotate } from './block.js';
+import { type BlockActivations, rotate } from './block.js';
+import { attentionMask } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
 import { projectBackward, residualStream } from './projection.js';
 

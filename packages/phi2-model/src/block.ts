@@ -1,4 +1,5 @@
-import type { AttentionMask, Tensor } from '@qlorajs/compute';
+import type { Tensor } from '@qlorajs/compute';
+import { attend } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
 import { isAdapted, project, projectHidden, residualStream } from './projection.js';
 
@@ -47,22 +48,6 @@ export function blockActivations(pass: Pass, saved: string): BlockActivations {
   };
 }
 
-/** The geometry of a pass's attention; keys come from the cache where there is one. */
-export function attentionMask(pass: Pass): AttentionMask {
-  const { config, batch, length, cache, keyLengths, queryStart, firstKeys } = pass;
-  return {
-    batch,
-    queryLength: length,
-    keyLength: cache?.capacity ?? length,
-    heads: config.heads,
-    headDim: config.headDim,
-    scale: 1 / Math.sqrt(config.headDim),
-    keyLengths,
-    queryStart,
-    firstKeys,
-  };
-}
-
 /** Turns q and k by their positions, or back. */
 export function rotate(pass: Pass, x: Tensor, inverse: boolean): void {
   const { heads, headDim, rotaryDim } = pass.config;
@@ -90,7 +75,7 @@ export function blockForward(
   out: Tensor | null,
   activations: BlockActivations,
 ): void {
-  const { backend, config, weights, cache } = pass;
+  const { backend, config, weights } = pass;
   const { ops } = backend;
   const { saved, normed, mean, rstd, q, k, v, attended, logSumExp, inner, activated } = activations;
   const { norm } = weights.blocks[layer];
@@ -102,13 +87,7 @@ export function blockForward(
   project(pass, layer, 'self_attn.v_proj', { ...from, out: v });
   rotate(pass, q, false);
   rotate(pass, k, false);
-  const keys = cache ? cache.layers[layer] : { k, v };
-  if (cache) {
-    const width = config.hiddenSize;
-    ops.scatterRows({ source: k, ids: cache.slots, out: keys.k, width });
-    ops.scatterRows({ source: v, ids: cache.slots, out: keys.v, width });
-  }
-  ops.attention({ ...attentionMask(pass), q, k: keys.k, v: keys.v, out: attended, logSumExp });
+  attend(pass, layer, { q, k, v, out: attended, logSumExp });
 
   project(pass, layer, 'mlp.fc1', { ...from, out: inner });
   if (out === null) {

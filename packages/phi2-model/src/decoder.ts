@@ -1,25 +1,34 @@
 import type { Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
+import type { LoraAdapter } from '@qlorajs/lora';
 import type { PhiModel } from './model.js';
+import { runsOf } from './pass.js';
 
 /**
- * Incremental decoding: keys and values of what has been read are kept, so that a new token costs
- * one row. The adapter attached to the model at each call is the one that answers.
+ * Incremental decoding of one sequence: keys and values of what has been read are kept, so that a
+ * new token costs one row. Several decoders of a model can step together (`Decoder.step`).
  */
 export class Decoder {
   readonly #model: PhiModel;
   readonly #layers: { readonly k: Tensor; readonly v: Tensor }[];
-  /** Positions a row can hold. */
+  readonly #adapter: LoraAdapter | null | undefined;
+  /** Positions it can hold. */
   readonly capacity: number;
   #length = 0;
 
   /**
    * @param capacity positions to make room for; at most the model's context, which is the default
+   * @param adapter whose adapter reads, null being the base; default: the one attached at each call
    */
-  constructor(model: PhiModel, capacity: number = model.config.maxPositions) {
+  constructor(
+    model: PhiModel,
+    capacity: number = model.config.maxPositions,
+    adapter?: LoraAdapter | null,
+  ) {
     this.#model = model;
-    this.capacity = Math.min(capacity, model.config.maxPositions);
-    const { layers, hiddenSize } = model.config;
+    this.#adapter = adapter;
+    const { layers, hiddenSize, maxPositions } = model.config;
+    this.capacity = Math.min(capacity, maxPositions);
     const make = (name: string) => model.backend.empty('f32', [this.capacity, hiddenSize], name);
     this.#layers = Array.from({ length: layers }, (_, layer) => ({
       k: make(`cache.${layer}.k`),
@@ -30,6 +39,11 @@ export class Decoder {
   /** Tokens read so far. */
   get length(): number {
     return this.#length;
+  }
+
+  /** The adapter of the next read. */
+  get adapter(): LoraAdapter | null {
+    return this.#adapter === undefined ? this.#model.adapter : this.#adapter;
   }
 
   /** Bytes of the cache on the device. */
@@ -48,29 +62,47 @@ export class Decoder {
    * @throws QLoraError `PHI_CONTEXT` when they do not fit the capacity
    */
   async read(ids: readonly number[]): Promise<Float32Array> {
-    const start = this.#length;
-    const count = ids.length;
-    if (count === 0 || start + count > this.capacity)
-      throw new QLoraError(
-        'PHI_CONTEXT',
-        count === 0
-          ? 'there is nothing to read: give at least one token'
-          : `${start + count} tokens do not fit the context of ${this.capacity}; shorten the conversation`,
-        { details: { tokens: start + count, capacity: this.capacity } },
-      );
-    const model = this.#model;
-    const positions = Int32Array.from({ length: count }, (_, i) => start + i);
-    const slots = model.workspace.integers('cache.slots', positions);
-    const pass = model.beginPass(1, count, {
-      positions,
-      keyLengths: Int32Array.of(start + count),
-      queryStart: Int32Array.of(start),
-      cache: { capacity: this.capacity, layers: this.#layers, slots },
+    return this.#model.backend.read(decode(this.#model, [this], ids));
+  }
+
+  /**
+   * Reads one token for each of several decoders of one model, in one pass; each with its own
+   * adapter and at its own position.
+   * @returns f32 `[V]` for each decoder
+   * @throws QLoraError `PHI_CONTEXT` when one of them is full
+   */
+  static async step(decoders: readonly Decoder[], ids: readonly number[]): Promise<Float32Array[]> {
+    if (decoders.length === 0) return [];
+    const model = decoders[0].#model;
+    // Rows that share an adapter stand together: one product serves them all.
+    const adapters = [...new Set(decoders.map(({ adapter }) => adapter))];
+    const order = [...decoders.keys()].sort(
+      (a, b) => adapters.indexOf(decoders[a].adapter) - adapters.indexOf(decoders[b].adapter),
+    );
+    const rows = order.map((i) => decoders[i]);
+    const logits = await model.backend.read(
+      decode(
+        model,
+        rows,
+        order.map((i) => ids[i]),
+      ),
+    );
+    const { vocabSize } = model.config;
+    const result = new Array<Float32Array>(rows.length);
+    order.forEach((i, row) => {
+      result[i] = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
     });
-    const h = model.runBlocks(pass, model.embed(pass, Int32Array.from(ids)));
-    const logits = await model.backend.read(model.headLogits(pass, h, Int32Array.of(count - 1)));
-    this.#length = start + count;
-    return logits;
+    return result;
+  }
+
+  /** @internal */
+  get layers(): readonly { readonly k: Tensor; readonly v: Tensor }[] {
+    return this.#layers;
+  }
+
+  /** @internal Counts tokens whose keys and values were written. */
+  advance(count: number): void {
+    this.#length += count;
   }
 
   dispose(): void {
@@ -80,4 +112,46 @@ export class Decoder {
     }
     this.#layers.length = 0;
   }
+}
+
+function checkRoom({ length, capacity }: Decoder, count: number): void {
+  if (count > 0 && length + count <= capacity) return;
+  throw new QLoraError(
+    'PHI_CONTEXT',
+    count === 0
+      ? 'there is nothing to read: give at least one token'
+      : `${length + count} tokens do not fit the context of ${capacity}; shorten the conversation`,
+    { details: { tokens: length + count, capacity } },
+  );
+}
+
+/**
+ * One pass over the next tokens of each decoder, as many for each.
+ * @param ids `[decoders, T]`
+ * @returns `[decoders, V]` on the device: the logits after each one's last token
+ */
+function decode(model: PhiModel, decoders: readonly Decoder[], ids: readonly number[]): Tensor {
+  const batch = decoders.length;
+  const count = ids.length / batch;
+  for (const decoder of decoders) checkRoom(decoder, count);
+  const positions = Int32Array.from(
+    ids,
+    (_, i) => decoders[Math.floor(i / count)].length + (i % count),
+  );
+  const pass = model.beginPass(batch, count, {
+    positions,
+    keyLengths: Int32Array.from(decoders, ({ length }) => length + count),
+    queryStart: Int32Array.from(decoders, ({ length }) => length),
+    caches: decoders,
+    slots: positions,
+    runs: runsOf(
+      decoders.map(({ adapter }) => adapter),
+      count,
+    ),
+  });
+  const h = model.runBlocks(pass, model.embed(pass, Int32Array.from(ids)));
+  const last = Int32Array.from({ length: batch }, (_, b) => (b + 1) * count - 1);
+  const logits = model.headLogits(pass, h, last);
+  for (const decoder of decoders) decoder.advance(count);
+  return logits;
 }

@@ -1,6 +1,7 @@
 import { Decoder } from './decoder.js';
 import type { PhiModel } from './model.js';
-import { type SampledToken, type SamplingOptions, sampleToken } from './sampler.js';
+import type { SampledToken, SamplingOptions } from './sampler.js';
+import { Sequence } from './sequence.js';
 
 /** Why an answer ended. */
 export type FinishReason = 'stop' | 'length' | 'context' | 'aborted';
@@ -16,6 +17,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
   /** Continue this decoder's conversation instead of starting with an empty cache. */
   readonly decoder?: Decoder;
+  /** The tokens that `decoder` has read: the repetition penalty counts them as seen. */
+  readonly history?: readonly number[];
 }
 
 /**
@@ -29,21 +32,17 @@ export async function* generate(
   ids: readonly number[],
   options: GenerateOptions = {},
 ): AsyncGenerator<SampledToken, FinishReason> {
-  const { maxNewTokens = 256, stopIds = [], limit = model.config.vocabSize, signal } = options;
   const decoder = options.decoder ?? new Decoder(model);
-  const seen = [...ids];
+  const sequence = new Sequence([...(options.history ?? []), ...ids], model.config, options);
   try {
     let next = ids;
-    for (let draw = 0; draw < maxNewTokens; draw++) {
-      if (signal?.aborted) return 'aborted';
-      if (decoder.length + next.length > decoder.capacity && draw > 0) return 'context';
-      const token = sampleToken(await decoder.read(next), seen, limit, draw, options);
-      if (stopIds.includes(token.id)) return 'stop';
-      yield token;
-      seen.push(token.id);
-      next = [token.id];
+    for (;;) {
+      if (options.signal?.aborted) return 'aborted';
+      const { token, finished } = sequence.choose(await decoder.read(next), decoder);
+      if (token) yield token;
+      if (finished) return finished;
+      next = [token!.id];
     }
-    return 'length';
   } finally {
     if (!options.decoder) decoder.dispose();
   }

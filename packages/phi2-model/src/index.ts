@@ -7,9 +7,22 @@ export {
 export { type PhiConfig, parsePhiConfig } from './config.js';
 export { Decoder } from './decoder.js';
 export { type FinishReason, type GenerateOptions, generate } from './generate.js';
+export {
+  GenerationPool,
+  type PoolLoad,
+  type PoolOptions,
+  type PoolRequest,
+} from './generation-pool.js';
 export { type LoadOptions, type LoadReport, uploadNf4 } from './load.js';
+export { type LogitsOptions, processLogits } from './logits-processor.js';
 export { type BatchLoss, loadPhi, PhiModel, type TrainOptions } from './model.js';
-export { type SampledToken, type SamplingOptions, sampleToken } from './sampler.js';
+export {
+  type SampledToken,
+  type SamplingOptions,
+  sampleToken,
+  type TokenLogprob,
+} from './sampler.js';
+export { StopStrings } from './stop-strings.js';
 export {
   BLOCK_LINEARS,
   type BlockLinear,

@@ -13,10 +13,17 @@ import { blockBackward } from './block-backward.js';
 import type { PhiConfig } from './config.js';
 import { type LoadOptions, type LoadReport, loadWeights } from './load.js';
 import { lossHead } from './loss-head.js';
-import { type KeyValueCache, type Pass, rowsOf } from './pass.js';
+import {
+  type AdapterRun,
+  type KeyValueCache,
+  type Pass,
+  rowsOf,
+  runsOf,
+  someRows,
+} from './pass.js';
 import { createRotaryTable, type RotaryTable } from './rotary-table.js';
 import { phiModules } from './tensors.js';
-import { TokenRowSwap } from './token-rows.js';
+import { TokenRows } from './token-rows.js';
 import { allTensors, freeWeights, type PhiWeights } from './weights.js';
 import { Workspace } from './workspace.js';
 
@@ -42,11 +49,17 @@ interface PassExtras {
   readonly positions: Int32Array;
   readonly queryStart?: Int32Array;
   readonly firstKeys?: Int32Array;
-  readonly cache?: KeyValueCache;
+  readonly caches?: readonly KeyValueCache[];
+  readonly slots?: Int32Array;
   readonly dropoutSeed?: number | null;
+  /** Default: the attached adapter for all rows. */
+  readonly runs?: readonly AdapterRun[];
 }
 
-/** A Phi model resident on a backend, with at most one adapter attached. */
+/**
+ * A Phi model resident on a backend. One adapter can be attached for every pass that names none;
+ * decoders can have adapters of their own.
+ */
 export class PhiModel {
   readonly config: PhiConfig;
   readonly backend: Backend;
@@ -55,7 +68,7 @@ export class PhiModel {
   readonly rotary: RotaryTable;
   readonly workspace: Workspace;
   #adapter: LoraAdapter | null = null;
-  #tokenRows: TokenRowSwap | null = null;
+  readonly #tokenRows: TokenRows;
 
   /** @internal Use {@link loadPhi}. */
   constructor(backend: Backend, config: PhiConfig, weights: PhiWeights, report: LoadReport) {
@@ -65,6 +78,7 @@ export class PhiModel {
     this.report = report;
     this.rotary = createRotaryTable(backend, config);
     this.workspace = new Workspace(backend);
+    this.#tokenRows = new TokenRows(backend, weights, config.hiddenSize);
   }
 
   /** The linear layers that an adapter can target. */
@@ -92,33 +106,34 @@ export class PhiModel {
 
   /** Makes every pass run with this adapter, or with the base alone; the adapter stays its owner's. */
   attach(adapter: LoraAdapter | null): void {
-    this.#tokenRows?.dispose();
-    this.#tokenRows = null;
+    if (this.#adapter && this.#adapter !== adapter) this.release(this.#adapter);
     this.#adapter = adapter;
-    if (adapter && adapter.tokens.size > 0)
-      this.#tokenRows = new TokenRowSwap(
-        this.backend,
-        this.weights,
-        adapter,
-        this.config.hiddenSize,
-      );
-    this.#tokenRows?.apply();
+    this.#tokenRows.show(adapter);
   }
 
-  /** @internal The shared state of one pass; the adapter's token rows are refreshed. */
+  /** Frees what the model keeps for an adapter; call it before the adapter is disposed. */
+  release(adapter: LoraAdapter): void {
+    this.#tokenRows.release(adapter);
+    if (this.#adapter === adapter) this.#adapter = null;
+  }
+
+  /** @internal The shared state of one pass. */
   beginPass(batch: number, length: number, extras: PassExtras): Pass {
     const { workspace } = this;
-    this.#tokenRows?.apply();
     const optional = (name: string, values?: Int32Array) =>
       values ? workspace.integers(name, values) : null;
+    const whole = [{ adapter: this.#adapter, start: 0, count: batch * length }];
+    const runs = extras.runs ?? whole;
+    const adapter = runs.length === 1 ? runs[0].adapter : null;
+    this.#tokenRows.show(adapter);
     return {
       backend: this.backend,
       config: this.config,
       weights: this.weights,
       rotary: this.rotary,
-      adapter: this.#adapter,
-      headBias:
-        this.#adapter && dropsHeadBias(this.#adapter.config) ? null : this.weights.head.bias,
+      adapter,
+      runs,
+      headBias: this.#headBias(adapter),
       workspace,
       batch,
       length,
@@ -127,17 +142,27 @@ export class PhiModel {
       queryStart: optional('queryStart', extras.queryStart),
       firstKeys: optional('firstKeys', extras.firstKeys),
       dropoutSeed: extras.dropoutSeed ?? null,
-      cache: extras.cache ?? null,
+      caches: extras.caches ?? null,
+      slots: optional('cache.slots', extras.slots),
     };
   }
 
-  #beginBatch(batch: TokenBatch, dropoutSeed: number | null = null): Pass {
+  #headBias(adapter: LoraAdapter | null): Tensor | null {
+    return adapter && dropsHeadBias(adapter.config) ? null : this.weights.head.bias;
+  }
+
+  #beginBatch(
+    batch: TokenBatch,
+    dropoutSeed: number | null = null,
+    adapters?: readonly (LoraAdapter | null)[],
+  ): Pass {
     checkBatch(this.config, batch);
     return this.beginPass(batch.batchSize, batch.length, {
       keyLengths: batch.lengths,
       positions: positionsOf(batch),
       firstKeys: batch.firstKeys,
       dropoutSeed,
+      runs: adapters && runsOf(adapters, batch.length),
     });
   }
 
@@ -147,7 +172,15 @@ export class PhiModel {
     const out = workspace.get('hidden.0', [rowsOf(pass), config.hiddenSize]);
     const ids = workspace.integers('inputIds', inputIds);
     const source = this.weights.embedding;
-    this.backend.ops.gatherRows({ source, ids, out, width: config.hiddenSize });
+    for (const { adapter, start, count } of pass.runs) {
+      this.#tokenRows.show(adapter);
+      this.backend.ops.gatherRows({
+        source,
+        ids: someRows(pass, ids, start, count),
+        out: someRows(pass, out, start, count),
+        width: config.hiddenSize,
+      });
+    }
     return out;
   }
 
@@ -162,7 +195,7 @@ export class PhiModel {
     return h;
   }
 
-  /** @internal Final norm and head of the given rows: `[m, V]` logits on the device. */
+  /** @internal Final norm and head of the given rows, in ascending order: `[m, V]` on the device. */
   headLogits(pass: Pass, h: Tensor, rows: Int32Array): Tensor {
     const { backend, workspace, config } = this;
     const width = config.hiddenSize;
@@ -177,17 +210,33 @@ export class PhiModel {
     backend.ops.layerNorm({ x, ...this.weights.finalNorm, epsilon, out, mean, rstd });
     const logits = workspace.get('logits.out', [rows.length, config.vocabSize]);
     const { weight } = this.weights.head;
-    backend.ops.linear({ x: out, weight, bias: pass.headBias, out: logits, accumulate: false });
+    for (const { adapter, start, count } of pass.runs) {
+      const first = rows.findIndex((row) => row >= start);
+      const some = rows.filter((row) => row >= start && row < start + count).length;
+      if (some === 0) continue;
+      this.#tokenRows.show(adapter);
+      backend.ops.linear({
+        x: backend.view(out, first * width, [some, width]),
+        weight,
+        bias: this.#headBias(adapter),
+        out: backend.view(logits, first * config.vocabSize, [some, config.vocabSize]),
+        accumulate: false,
+      });
+    }
     return logits;
   }
 
   /**
    * Logits of every position, without dropout.
+   * @param adapters of each batch row, null being the base; default: the attached one for all
    * @returns f32 `[B, T, V]`; positions past a row's length are computed as transformers does, from
    * the row's real tokens
    */
-  async logits(batch: TokenBatch): Promise<Float32Array> {
-    const pass = this.#beginBatch(batch);
+  async logits(
+    batch: TokenBatch,
+    adapters?: readonly (LoraAdapter | null)[],
+  ): Promise<Float32Array> {
+    const pass = this.#beginBatch(batch, null, adapters);
     const h = this.runBlocks(pass, this.embed(pass, batch.inputIds));
     const { vocabSize } = this.config;
     const rows = rowsOf(pass);
@@ -281,6 +330,7 @@ export class PhiModel {
   /** Frees weights and buffers; an attached adapter is detached, not freed. */
   dispose(): void {
     this.attach(null);
+    this.#tokenRows.dispose();
     this.workspace.dispose();
     freeWeights(this.backend, this.weights);
     this.backend.free(this.rotary.cos);

@@ -5,12 +5,17 @@ import type { RotaryTable } from './rotary-table.js';
 import type { PhiWeights } from './weights.js';
 import type { Workspace } from './workspace.js';
 
-/** Keys and values of earlier positions, a pair of `[B, capacity, C]` tensors a layer. */
+/** Keys and values of one sequence's earlier positions, a pair of `[capacity, C]` tensors a layer. */
 export interface KeyValueCache {
   readonly capacity: number;
   readonly layers: readonly { readonly k: Tensor; readonly v: Tensor }[];
-  /** i32 `[B * T]`: the cache row that each query row of this pass writes. */
-  readonly slots: Tensor;
+}
+
+/** Consecutive rows of a pass, counted in tokens, and whose adapter serves them; null: the base. */
+export interface AdapterRun {
+  readonly adapter: LoraAdapter | null;
+  readonly start: number;
+  readonly count: number;
 }
 
 /** Everything a forward or backward pass over one batch shares. */
@@ -19,7 +24,10 @@ export interface Pass {
   readonly config: PhiConfig;
   readonly weights: PhiWeights;
   readonly rotary: RotaryTable;
+  /** The adapter of all rows; null with none, and where rows have adapters of their own. */
   readonly adapter: LoraAdapter | null;
+  /** Every row once, in order. */
+  readonly runs: readonly AdapterRun[];
   /** f32 `[V]`; null where PEFT computes the adapter's head without it. */
   readonly headBias: Tensor | null;
   readonly workspace: Workspace;
@@ -37,10 +45,35 @@ export interface Pass {
   readonly firstKeys: Tensor | null;
   /** Seed of this micro-batch's masks while training; null: no dropout. */
   readonly dropoutSeed: number | null;
-  readonly cache: KeyValueCache | null;
+  /** One a batch row: each sequence has a cache of its own. */
+  readonly caches: readonly KeyValueCache[] | null;
+  /** i32 `[B * T]`: the row of its cache that each row of this pass writes. */
+  readonly slots: Tensor | null;
 }
 
 /** B * T */
 export function rowsOf(pass: Pass): number {
   return pass.batch * pass.length;
+}
+
+/** Rows `start`, `start + 1`, … of a tensor whose first dimension is the pass's rows. */
+export function someRows(pass: Pass, tensor: Tensor, start: number, count: number): Tensor {
+  const total = rowsOf(pass);
+  if (start === 0 && count === total) return tensor;
+  const width = tensor.size / total;
+  return pass.backend.view(tensor, start * width, [count, width]);
+}
+
+/** Runs of rows from the adapter of every batch row, `length` tokens each; neighbours that share one are one run. */
+export function runsOf(
+  adapters: readonly (LoraAdapter | null)[],
+  length: number,
+): readonly AdapterRun[] {
+  const runs: AdapterRun[] = [];
+  adapters.forEach((adapter, b) => {
+    const last = runs.at(-1);
+    if (last?.adapter === adapter) runs[runs.length - 1] = { ...last, count: last.count + length };
+    else runs.push({ adapter, start: b * length, count: length });
+  });
+  return runs;
 }

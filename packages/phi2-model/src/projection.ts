@@ -1,6 +1,12 @@
 import type { Tensor } from '@qlorajs/compute';
-import { type LoraDropout, loraBackward, loraForward, loraHidden } from '@qlorajs/lora';
-import { type Pass, rowsOf } from './pass.js';
+import {
+  type LoraAdapter,
+  type LoraDropout,
+  loraBackward,
+  loraForward,
+  loraHidden,
+} from '@qlorajs/lora';
+import { type Pass, rowsOf, someRows } from './pass.js';
 import { BLOCK_LINEARS, type BlockLinear } from './tensors.js';
 
 /** Streams of the dropout generator a layer: one for each linear's adapter, two for the residuals. */
@@ -22,12 +28,12 @@ function adapterDropout(pass: Pass, layer: number, linear: BlockLinear): LoraDro
   return { probability, seed: pass.dropoutSeed, stream: adapterStream(layer, linear) };
 }
 
-function loraOf(pass: Pass, layer: number, linear: BlockLinear) {
-  return pass.adapter?.layers.get(`model.layers.${layer}.${linear}`);
+function loraOf(adapter: LoraAdapter | null, layer: number, linear: BlockLinear) {
+  return adapter?.layers.get(`model.layers.${layer}.${linear}`);
 }
 
 /**
- * out (+)= x W^T + bias + scaling * dropout(x) A^T B^T.
+ * out (+)= x W^T + bias + scaling * dropout(x) A^T B^T, with the adapter of each run of rows.
  * @param saved prefix of the buffer that keeps the adapter's hidden rows for the backward
  */
 export function project(
@@ -39,21 +45,23 @@ export function project(
   const { backend, workspace, weights } = pass;
   const { x, out, accumulate } = args;
   backend.ops.linear({ x, ...weights.blocks[layer].linears[linear], out, accumulate });
-  const lora = loraOf(pass, layer, linear);
-  if (!lora) return;
   const dropout = adapterDropout(pass, layer, linear);
-  loraForward(backend, lora, {
-    x,
-    out,
-    hidden: workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
-    dropped: dropout ? workspace.get('lora.dropped', [x.size]) : null,
-    dropout,
-  });
+  for (const { adapter, start, count } of pass.runs) {
+    const lora = loraOf(adapter, layer, linear);
+    if (!lora) continue;
+    loraForward(backend, lora, {
+      x: someRows(pass, x, start, count),
+      out: someRows(pass, out, start, count),
+      hidden: workspace.get(`${args.saved}.${linear}.hidden`, [count, lora.rank]),
+      dropped: dropout ? workspace.get('lora.dropped', [x.size]) : null,
+      dropout,
+    });
+  }
 }
 
 /** Whether the adapter has this linear. */
 export function isAdapted(pass: Pass, layer: number, linear: BlockLinear): boolean {
-  return loraOf(pass, layer, linear) !== undefined;
+  return loraOf(pass.adapter, layer, linear) !== undefined;
 }
 
 /** The part of {@link project} that the backward reads: the adapter's hidden rows. */
@@ -63,7 +71,7 @@ export function projectHidden(
   linear: BlockLinear,
   args: { x: Tensor; saved: string },
 ): void {
-  const lora = loraOf(pass, layer, linear);
+  const lora = loraOf(pass.adapter, layer, linear);
   if (!lora) return;
   const dropout = adapterDropout(pass, layer, linear);
   loraHidden(pass.backend, lora, {
@@ -85,7 +93,7 @@ export function projectBackward(
   const { dOut, x, dX, accumulate } = args;
   const { weight } = weights.blocks[layer].linears[linear];
   backend.ops.linearBackward({ dOut, weight, dX, accumulate });
-  const lora = loraOf(pass, layer, linear);
+  const lora = loraOf(pass.adapter, layer, linear);
   if (!lora) return;
   const dropout = adapterDropout(pass, layer, linear);
   loraBackward(backend, lora, {

@@ -1,7 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ChatMessage } from '@qlorajs/chat-template';
 import { QLoraError } from '@qlorajs/errors';
-import { Decoder, type FinishReason, generate, type PhiModel } from '@qlorajs/phi2-model';
+import {
+  Decoder,
+  type FinishReason,
+  generate,
+  type PhiModel,
+  StopStrings,
+} from '@qlorajs/phi2-model';
 import type { GenerationSettings } from '../options/generation-options.js';
 import { promptIds } from './chat-format.js';
 import type { Voice } from './session.js';
@@ -20,6 +26,8 @@ export interface AnswerContext {
   readonly signal?: AbortSignal;
   /** Continue on this cache; `ids` are what is new. */
   readonly decoder?: Decoder;
+  /** What that cache holds: seen tokens, for the repetition penalty. */
+  readonly history?: readonly number[];
   /** Text as it is complete. */
   readonly onText?: (text: string) => void;
   /** Every token that was chosen. */
@@ -55,6 +63,7 @@ export async function answer(
   const { eosId } = voice.tokenizer;
   const stopIds = voice.format?.stopIds ?? (eosId === null ? [] : [eosId]);
   const stream = voice.tokenizer.streamDecoder({ skipSpecialTokens: true });
+  const stop = new StopStrings(settings.stop ?? []);
   let [text, tokens] = ['', 0];
   const add = (piece: string) => {
     text += piece;
@@ -66,26 +75,31 @@ export async function answer(
     stopIds,
     limit: voice.tokenizer.size,
     decoder,
+    history: context.history,
     signal: context.signal,
   });
+  const finish = (reason: FinishReason): Answer => {
+    // The first token is the prompt's work.
+    const seconds = (performance.now() - started) / 1000;
+    return {
+      answer: text,
+      prompt_tokens: ids.length,
+      tokens,
+      finish_reason: reason,
+      tokens_per_second: tokens > 1 ? (tokens - 1) / seconds : 0,
+    };
+  };
   try {
     for (;;) {
       const next = await generation.next();
       if (next.done) {
-        add(stream.flush());
-        // The first token is the prompt's work.
-        const seconds = (performance.now() - started) / 1000;
-        return {
-          answer: text,
-          prompt_tokens: ids.length,
-          tokens,
-          finish_reason: next.value,
-          tokens_per_second: tokens > 1 ? (tokens - 1) / seconds : 0,
-        };
+        add(stop.push(stream.flush()) + stop.flush());
+        return finish(next.value);
       }
       if (tokens++ === 0) started = performance.now();
       context.onToken?.(next.value.id);
-      add(stream.push(next.value.id));
+      add(stop.push(stream.push(next.value.id)));
+      if (stop.found !== null) return finish('stop');
       await turn(); // lets Ctrl-C in
     }
   } finally {

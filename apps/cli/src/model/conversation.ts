@@ -91,6 +91,7 @@ export class Conversation {
       const result = await answer(this.#session.model, this.#voice, ids.slice(kept), settings, {
         ...context,
         decoder: this.#decoder,
+        history: this.#held,
         onToken: (id) => said.push(id),
       });
       this.#held = [...ids, ...said].slice(0, this.#decoder.length);

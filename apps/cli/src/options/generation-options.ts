@@ -1,5 +1,5 @@
 import { type OptionsOf, option, optional } from './table.js';
-import { anyText, integer, number } from './value-types.js';
+import { anyText, integer, number, whole } from './value-types.js';
 
 /** How answers are chosen, in `ask` and `chat`; the defaults are greedy. */
 export const generationOptions = {
@@ -11,7 +11,9 @@ export const generationOptions = {
   temperature: option(number(0), 0, '0 always takes the likeliest token'),
   top_p: option(number(0, 1), 1, 'nucleus: keep this much probability'),
   top_k: option(integer(0), 0, 'keep so many tokens; 0: all'),
+  min_p: option(number(0, 1), 0, 'keep what is at least this fraction as likely as the likeliest'),
   repetition_penalty: option(number(0.01), 1, 'above 1 discourages what was said before'),
+  stop: optional(whole('TEXT'), 'an answer ends before this text; repeatable'),
   seed: option(integer(0, 2 ** 32 - 1), 42, 'of the draws'),
 };
 

@@ -107,6 +107,19 @@ export function texts(placeholder: string): ValueType<readonly string[]> {
   };
 }
 
+/** Texts taken whole, commas and spaces included: repeated flags, or a list in a configuration file. */
+export function whole(placeholder: string): ValueType<readonly string[]> {
+  return {
+    placeholder,
+    parse(value, name) {
+      const list = [value].flat();
+      if (list.length > 0 && list.every((each) => typeof each === 'string' && each !== ''))
+        return list as string[];
+      throw wrong(name, value, 'a text that is not empty, or several');
+    },
+  };
+}
+
 /**
  * PEFT's `target_modules`: names with commas between them; or one text, which is `all-linear` or a
  * regular expression for whole names (it holds one of the characters `\ * + ? ( ) [ ] | ^ $`).
