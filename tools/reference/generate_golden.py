@@ -16,7 +16,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import PhiForCausalLM
 
-GREEDY = [dict(), dict(repetition_penalty=1.2), dict(repetition_penalty=1.7)]
+GREEDY = [dict(), dict(repetition_penalty=1.2), dict(repetition_penalty=1.35)]
 SAMPLING = [
     dict(temperature=0.7),
     dict(top_k=5),
@@ -28,7 +28,7 @@ SAMPLING = [
     dict(repetition_penalty=1.5, temperature=0.8, top_k=20, top_p=0.8, min_p=0.05),
 ]
 PROMPTS = [[5, 17, 42, 99], [200, 3, 3, 150, 7, 61, 12], [88]]
-NEW_TOKENS = 24
+NEW_TOKENS = 16
 
 
 def main(fixtures):

@@ -75,7 +75,7 @@ describe.each(backends)('answers of transformers on $name', ({ create, tolerance
       const stream = generate(model, prompt, {
         repetitionPenalty: options.repetition_penalty,
         stopIds: stop === null ? [] : [stop],
-        maxNewTokens: 24,
+        maxNewTokens: 16,
       });
       for await (const { id } of stream) ids.push(id);
       expect(stop === null ? ids : [...ids, stop]).toEqual(output);
@@ -87,7 +87,7 @@ describe.each(backends)('answers of transformers on $name', ({ create, tolerance
     const outputs = await Promise.all(
       expected.batch.map(async ({ prompt }) => {
         const ids = [...prompt];
-        const stream = pool.generate(prompt, { adapter: null, maxNewTokens: 24 });
+        const stream = pool.generate(prompt, { adapter: null, maxNewTokens: 16 });
         for await (const { id } of stream) ids.push(id);
         return ids;
       }),
