@@ -5,6 +5,7 @@ export {
   type LoraLinear,
   type TrainableRows,
 } from './adapter.js';
+export { type CombinationType, type CombineOptions, combineAdapters } from './combine.js';
 export {
   defaultLoraConfig,
   type LoraConfig,

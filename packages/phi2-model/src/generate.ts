@@ -1,19 +1,10 @@
 import { Decoder } from './decoder.js';
 import type { PhiModel } from './model.js';
-import type { SampledToken, SamplingOptions } from './sampler.js';
-import { Sequence } from './sequence.js';
-
-/** Why an answer ended. */
-export type FinishReason = 'stop' | 'length' | 'context' | 'aborted';
+import type { SampledToken } from './sampler.js';
+import { type FinishReason, Sequence, type SequenceOptions } from './sequence.js';
 
 /** How to answer. */
-export interface GenerateOptions extends SamplingOptions {
-  /** Default 256. */
-  readonly maxNewTokens?: number;
-  /** Ids that end the answer; they are not yielded. */
-  readonly stopIds?: readonly number[];
-  /** Ids from here on are never chosen: the tokenizer's size. Default: the model's vocabulary. */
-  readonly limit?: number;
+export interface GenerateOptions extends SequenceOptions {
   readonly signal?: AbortSignal;
   /** Continue this decoder's conversation instead of starting with an empty cache. */
   readonly decoder?: Decoder;

@@ -1,9 +1,8 @@
 import type { LoraAdapter } from '@qlorajs/lora';
 import { Decoder } from './decoder.js';
-import type { FinishReason, GenerateOptions } from './generate.js';
 import type { PhiModel } from './model.js';
 import type { SampledToken } from './sampler.js';
-import { Sequence } from './sequence.js';
+import { type FinishReason, Sequence, type SequenceOptions } from './sequence.js';
 import { TokenQueue } from './token-queue.js';
 
 /** How a pool shares the model. */
@@ -17,7 +16,8 @@ export interface PoolOptions {
 }
 
 /** One answer in a pool. */
-export interface PoolRequest extends Omit<GenerateOptions, 'decoder' | 'history'> {
+export interface PoolRequest extends SequenceOptions {
+  readonly signal?: AbortSignal;
   /** Whose adapter answers; null is the base. */
   readonly adapter: LoraAdapter | null;
 }

@@ -6,7 +6,7 @@ export {
 } from './batch.js';
 export { type PhiConfig, parsePhiConfig } from './config.js';
 export { Decoder } from './decoder.js';
-export { type FinishReason, type GenerateOptions, generate } from './generate.js';
+export { type GenerateOptions, generate } from './generate.js';
 export {
   GenerationPool,
   type PoolLoad,
@@ -22,6 +22,7 @@ export {
   sampleToken,
   type TokenLogprob,
 } from './sampler.js';
+export type { FinishReason, SequenceOptions } from './sequence.js';
 export { StopStrings } from './stop-strings.js';
 export {
   BLOCK_LINEARS,

@@ -1,7 +1,19 @@
 import type { PhiConfig } from './config.js';
 import type { Decoder } from './decoder.js';
-import type { FinishReason, GenerateOptions } from './generate.js';
-import { type SampledToken, sampleToken } from './sampler.js';
+import { type SampledToken, type SamplingOptions, sampleToken } from './sampler.js';
+
+/** Why an answer ended. */
+export type FinishReason = 'stop' | 'length' | 'context' | 'aborted';
+
+/** How tokens are chosen, and which or how many end an answer. */
+export interface SequenceOptions extends SamplingOptions {
+  /** Default 256. */
+  readonly maxNewTokens?: number;
+  /** Ids that end the answer; they are not yielded. */
+  readonly stopIds?: readonly number[];
+  /** Ids from here on are never chosen: the tokenizer's size. Default: the model's vocabulary. */
+  readonly limit?: number;
+}
 
 /** What one reading led to: a token, the end, or a token that is the last. */
 export type Chosen =
@@ -10,13 +22,13 @@ export type Chosen =
 
 /** One answer under way: what was seen, how many tokens were drawn, and when to end. */
 export class Sequence {
-  readonly #options: GenerateOptions;
+  readonly #options: SequenceOptions;
   readonly #limit: number;
   readonly #seen: number[];
   #drawn = 0;
 
   /** @param prompt all tokens before the answer */
-  constructor(prompt: readonly number[], config: PhiConfig, options: GenerateOptions) {
+  constructor(prompt: readonly number[], config: PhiConfig, options: SequenceOptions) {
     this.#options = options;
     this.#seen = [...prompt];
     this.#limit = Math.min(options.limit ?? config.vocabSize, config.vocabSize);

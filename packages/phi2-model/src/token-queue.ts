@@ -1,5 +1,5 @@
-import type { FinishReason } from './generate.js';
 import type { SampledToken } from './sampler.js';
+import type { FinishReason } from './sequence.js';
 
 /** Hands tokens from whoever computes them to whoever waits for them. */
 export class TokenQueue {
