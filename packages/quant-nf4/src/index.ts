@@ -28,4 +28,4 @@ export {
   type QuantizeNf4Options,
   quantizeNf4,
 } from './quantize.js';
-export { decodeScales } from './scales.js';
+export { decodeScales, doubleQuantize } from './scales.js';

@@ -35,6 +35,7 @@ export async function loadModel(args: LoadModelArgs): Promise<PhiModel> {
   try {
     const model = await loadPhi(backend, base.config, weights, {
       quantize: hold.loadIn4bit ? { doubleQuant: hold.bnb4bitUseDoubleQuant } : null,
+      halfTables: backend.name === 'webgpu',
       onTensor: (done, total) => progress.show(`loading ${base.name}`, done / total),
       signal,
     });
