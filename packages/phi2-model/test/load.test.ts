@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createReferenceBackend } from '@qlorajs/compute';
-import { memoryFolder, openCheckpoint } from '@qlorajs/safetensors';
+import {
+  memoryFolder,
+  type NamedTensor,
+  openCheckpoint,
+  writeSafetensors,
+} from '@qlorajs/safetensors';
 import { expect, test } from 'vitest';
 import { checkTensors, loadPhi, parsePhiConfig, phiTensors } from '../src/index.js';
 import { readJson } from './fixtures.js';
@@ -55,3 +60,26 @@ test.each([Number.NaN, Number.NEGATIVE_INFINITY])(
     });
   },
 );
+
+test.each([
+  [0x7c00, 'Infinity'],
+  [0xfe01, 'NaN'],
+])('half-precision tables too: %i is %s', async (bits, called) => {
+  const given = await openCheckpoint(
+    memoryFolder([['model.safetensors', fixture('model.safetensors')]]),
+  );
+  const tensors: Record<string, NamedTensor> = {};
+  for (const [name, { shape }] of given.tensors)
+    tensors[name] = { dtype: 'F32', shape, data: await given.readFloat32(name) };
+  const table = new Uint16Array(160 * 80);
+  table[3] = bits;
+  tensors['lm_head.weight'] = { dtype: 'F16', shape: [160, 80], data: table };
+  const source = await openCheckpoint(
+    memoryFolder([['model.safetensors', writeSafetensors(tensors)]]),
+  );
+  const options = { quantize: null, halfTables: true };
+  await expect(loadPhi(createReferenceBackend(), config, source, options)).rejects.toMatchObject({
+    code: 'PHI_NOT_FINITE',
+    message: expect.stringContaining(`lm_head.weight: value 3 is ${called}`),
+  });
+});
