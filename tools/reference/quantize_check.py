@@ -55,6 +55,7 @@ def check(double, folder):
     with torch.no_grad():
         for name, module in loaded.named_modules():
             if type(module).__name__ == "Linear4bit":
+                module.weight.quant_state.dtype = torch.float32  # as qlorajs, and as a product in f32
                 weight = bnb.dequantize_4bit(module.weight.data, module.weight.quant_state)
                 dense.get_submodule(name).weight.copy_(weight)
     kinds = {type(m).__name__ for n, m in loaded.named_modules() if n.endswith("q_proj")}
@@ -72,7 +73,7 @@ def check(double, folder):
     with torch.no_grad():
         # In f32: bitsandbytes' own product on a CPU runs in bf16, which moves logits by 0.1.
         against = (dense(input_ids=batch).logits - logits[0]).abs().max().item()
-    ok = not names_differ and not differ and kinds == {"Linear4bit"} and share < 0.01 and between < 2e-2 and (double or between == 0) and against < 2e-2
+    ok = not names_differ and not differ and kinds == {"Linear4bit"} and share < 0.01 and between < 2e-2 and (double or between == 0) and against < 1e-4
     print(f"{'ok ' if ok else 'BAD'} {'double' if double else 'plain'}: {len(a)} entries, names that differ {names_differ[:4]}, "
           f"bytes that differ {differ[:4]}, nested codes off {share:.2%}; transformers loads {kinds}; our logits of ours and theirs differ by {between:.1e}, "
           f"transformers' of ours by {against:.1e}")
