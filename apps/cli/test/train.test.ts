@@ -114,6 +114,7 @@ describe('Ctrl-C', () => {
     'adapter_config.json',
     'adapter_model.safetensors',
     'optimizer.safetensors',
+    'run_state.json',
     'trainer_state.json',
     'training_args.json',
   ];

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { collate, pack, shuffledOrder, type TokenizedExample } from './index.js';
+import {
+  collate,
+  lengthGroupedOrder,
+  pack,
+  shuffledOrder,
+  type TokenizedExample,
+} from './index.js';
 
 const example = (ids: number[], labels = ids, line = 1): TokenizedExample => ({
   inputIds: Int32Array.from(ids),
@@ -37,6 +43,7 @@ describe('collate', () => {
       batchSize: 2,
       length: 3,
       trainedTokens: 2,
+      lines: [[1], [1]],
     });
   });
 
@@ -166,4 +173,24 @@ describe('shuffledOrder', () => {
     expect(Math.min(...first)).toBeGreaterThan(880);
     expect(Math.max(...first)).toBeLessThan(1120);
   });
+});
+
+test('rows of similar lengths come together, the longest first, and none is lost', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 200 }),
+      fc.integer({ min: 1, max: 8 }),
+      fc.nat(),
+      (lengths, batchSize, seed) => {
+        const order = lengthGroupedOrder(lengths, batchSize, seed, 0);
+        expect([...order].toSorted((a, b) => a - b)).toEqual(lengths.map((_, i) => i));
+        expect(lengths[order[0]!]).toBe(Math.max(...lengths));
+        const size = batchSize * (Math.min(Math.floor(lengths.length / (batchSize * 4)), 50) || 1);
+        for (let start = 0; start < lengths.length; start += size)
+          for (let i = start + 2; i < Math.min(start + size, lengths.length); i++)
+            expect(lengths[order[i]!]!).toBeLessThanOrEqual(lengths[order[i - 1]!]!);
+        expect(lengthGroupedOrder(lengths, batchSize, seed, 0)).toEqual(order);
+      },
+    ),
+  );
 });

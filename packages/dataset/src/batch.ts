@@ -28,6 +28,8 @@ export interface Batch {
   readonly firstKeys?: Int32Array;
   /** Labels at positions 1..T-1 that are not -100: what the loss of the batch is divided by. */
   readonly trainedTokens: number;
+  /** [B]: lines of the documents in each row. */
+  readonly lines: readonly (readonly number[])[];
 }
 
 /** Options of {@link collate}. */
@@ -88,5 +90,6 @@ export function collate(
     length,
     ...(examples.some(isPacked) && { positions, firstKeys }),
     trainedTokens,
+    lines: examples.map((example) => (isPacked(example) ? example.lines : [example.line])),
   };
 }

@@ -1,5 +1,5 @@
 export { type Batch, type CollateOptions, collate, type PackedExample } from './batch.js';
-export { shuffledOrder } from './order.js';
+export { lengthGroupedOrder, shuffledOrder } from './order.js';
 export { pack } from './pack.js';
 export { readJsonl } from './read-jsonl.js';
 export {

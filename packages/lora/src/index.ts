@@ -24,6 +24,7 @@ export {
   loraHidden,
 } from './lora-linear.js';
 export { type LoraMatrices, mergeLora, mergeTokenRows, unmergeLora } from './merge.js';
+export { decaysByName, loraPlusRates } from './parameter-groups.js';
 export { formatPeftConfig, type ParsedPeftConfig, parsePeftConfig } from './peft-config.js';
 export {
   exportPeftAdapter,

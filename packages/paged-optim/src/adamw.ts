@@ -126,7 +126,7 @@ export function createAdamW(
   options: Partial<AdamWOptions> & MomentOptions = {},
 ): Optimizer {
   const { moments: wanted = '32bit', pager: given, ...rest } = options;
-  const { maxGradNorm, decays, ...coefficients } = completeOptions(rest);
+  const { maxGradNorm, decays, rates, ...coefficients } = completeOptions(rest);
   checkNames(parameters);
   const { ops } = backend;
   const pager = given ?? createPager(backend);
@@ -161,8 +161,11 @@ export function createAdamW(
       const norm = await gradNorm();
       if (!Number.isFinite(norm)) return { gradNorm: norm, skipped: true };
       ops.clipScale({ sumSquares: squares, maxNorm: maxGradNorm, out: scale });
-      const args = { learningRate, step: taken + 1, scale, codeMaps };
-      for (const [i, slot] of slots.entries()) await stepSlot(pager, slot, args, slots[i + 1]);
+      const shared = { step: taken + 1, scale, codeMaps };
+      for (const [i, slot] of slots.entries()) {
+        const args = { ...shared, learningRate: learningRate * rates(slot.parameter.name) };
+        await stepSlot(pager, slot, args, slots[i + 1]);
+      }
       taken += 1;
       return { gradNorm: norm, skipped: false };
     },

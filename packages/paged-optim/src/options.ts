@@ -18,6 +18,8 @@ export interface AdamWOptions extends AdamCoefficients {
   readonly maxGradNorm: number;
   /** Which parameters decay, by name; default all. */
   readonly decays: (name: string) => boolean;
+  /** What the learning rate of a parameter is multiplied by, by name; default 1. */
+  readonly rates: (name: string) => number;
 }
 
 const DEFAULTS: AdamWOptions = {
@@ -27,10 +29,11 @@ const DEFAULTS: AdamWOptions = {
   weightDecay: 0,
   maxGradNorm: 1,
   decays: () => true,
+  rates: () => 1,
 };
 
 const RANGES: readonly (readonly [
-  keyof Omit<AdamWOptions, 'decays'>,
+  keyof Omit<AdamWOptions, 'decays' | 'rates'>,
   string,
   (value: number) => boolean,
 ])[] = [

@@ -13,6 +13,7 @@ import { blockBackward } from './block-backward.js';
 import type { PhiConfig } from './config.js';
 import { type LoadOptions, type LoadReport, loadWeights } from './load.js';
 import { lossHead } from './loss-head.js';
+import { addNeftuneNoise } from './neftune.js';
 import {
   type AdapterRun,
   type KeyValueCache,
@@ -41,6 +42,8 @@ export interface TrainOptions {
   readonly dropoutSeed: number | null;
   /** Keep only every block's input and run the block again in the backward (default true). */
   readonly gradientCheckpointing?: boolean;
+  /** NEFTune's alpha (https://arxiv.org/abs/2310.05914); 0, the default: no noise. Needs `dropoutSeed`. */
+  readonly neftuneNoiseAlpha?: number;
 }
 
 /** What differs between a plain pass and one on a cache. */
@@ -296,6 +299,7 @@ export class PhiModel {
     const activations = (layer: number) =>
       blockActivations(pass, checkpointing ? 'block' : `block.${layer}`);
     const inputs: Tensor[] = [this.embed(pass, batch.inputIds)];
+    addNeftuneNoise(pass, inputs[0], options.neftuneNoiseAlpha ?? 0);
     for (let layer = 0; layer < config.layers; layer++) {
       inputs.push(workspace.get(`hidden.${layer + 1}`, shape));
       blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));

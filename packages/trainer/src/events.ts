@@ -1,3 +1,5 @@
+import type { LoopState } from './loop-state.js';
+
 /** An optimizer step has been taken. */
 export interface StepEvent {
   readonly type: 'step';
@@ -16,8 +18,10 @@ export interface StepEvent {
   readonly tokens: number;
   readonly trainedTokens: number;
   readonly seconds: number;
-  /** The gradients were not finite: parameters are as they were. */
+  /** Loss or gradients were not finite: parameters are as they were. */
   readonly skipped: boolean;
+  /** Of a skipped step, which batch spoiled it, where the source describes its batches; else null. */
+  readonly skippedBatch: string | null;
 }
 
 /** The evaluation set has been measured. */
@@ -38,6 +42,8 @@ export interface EvaluationEvent {
 export interface CheckpointEvent {
   readonly type: 'checkpoint';
   readonly step: number;
+  /** To be saved with weights and optimizer states, and given back as `resume`. */
+  readonly state: LoopState;
 }
 
 export type TrainEvent = StepEvent | EvaluationEvent | CheckpointEvent;
@@ -46,8 +52,10 @@ export type TrainEvent = StepEvent | EvaluationEvent | CheckpointEvent;
 export interface TrainResult {
   readonly steps: number;
   readonly reason: 'completed' | 'aborted' | 'early-stopping';
-  /** Mean of the steps' losses. */
+  /** Mean of the losses of all steps that were not skipped, earlier parts of the run included. */
   readonly meanLoss: number;
-  /** Steps that were skipped because of gradients that were not finite. */
+  /** Steps that were skipped because of losses or gradients that were not finite. */
   readonly skippedSteps: number;
+  /** As in {@link CheckpointEvent}. */
+  readonly state: LoopState;
 }

@@ -33,4 +33,6 @@ export interface BatchSource<B> {
   trainedTokens(batch: B): number;
   /** Real tokens of a batch. */
   tokens(batch: B): number;
+  /** Where a batch came from, for messages: `lines 3 and 17`. */
+  describe?(batch: B): string;
 }

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type {
   BatchSource,
+  LoopState,
   TrainableModel,
   TrainEvent,
   TrainerOptimizer,
   TrainResult,
 } from './index.js';
-import { type TrainerOptions, train } from './index.js';
+import { fit, type TrainerOptions, train } from './index.js';
 
 /** Rows of numbers; the model is one weight that should become their mean. */
 type Rows = readonly number[];
@@ -113,14 +114,17 @@ describe('train', () => {
   test('a resumed run takes the very steps that an uninterrupted one takes', async () => {
     const batches = [[1], [4], [2], [8], [5]];
     const whole = setup(batches, { epochs: 3, gradientAccumulationSteps: 2 });
-    await run(whole.options);
+    const uninterrupted = await run(whole.options);
     const begun = setup(batches, { epochs: 3, gradientAccumulationSteps: 2 });
-    const loop = train(begun.options);
-    for (let step = 0; step < 4; step++) await loop.next();
-    const resumed = setup(batches, { ...begun.options, startStep: 4 });
-    resumed.options = { ...resumed.options, model: begun.model, optimizer: begun.model };
-    await run(resumed.options);
+    const loop = train({ ...begun.options, saveSteps: 4 });
+    let resume: LoopState | undefined;
+    while (!resume) {
+      const { value, done } = await loop.next();
+      if (!done && value.type === 'checkpoint') resume = JSON.parse(JSON.stringify(value.state));
+    }
+    const { result } = await run({ ...begun.options, resume });
     expect(begun.model.weight).toBe(whole.model.weight);
+    expect(result).toEqual(uninterrupted.result);
     expect(begun.model.seeds).toEqual(whole.model.seeds);
     expect(begun.model.rates).toEqual(whole.model.rates);
   });
@@ -160,6 +164,47 @@ describe('train', () => {
     expect(result).toMatchObject({ steps: 3, reason: 'early-stopping' });
   });
 
+  test('a resumed run goes on counting evaluations, and keeps its best', async () => {
+    const stuck = {
+      evaluation: source([[0]]),
+      evalSteps: 1,
+      saveSteps: 1,
+      earlyStoppingPatience: 4,
+    };
+    const { options } = setup([[100]], { ...stuck, epochs: 50 });
+    const states: LoopState[] = [];
+    const whole = await fit(options, { onCheckpoint: ({ state }) => states.push(state) });
+    expect(whole).toMatchObject({ steps: 5, reason: 'early-stopping' });
+    for (const resume of states) {
+      const { result } = await run({ ...options, resume });
+      expect(result).toMatchObject({ steps: 5, reason: 'early-stopping' });
+      expect(result.state.best).toEqual({ step: 1, loss: (0.1 * 2 * 100) ** 2 });
+    }
+    // Where the run had ended, nothing more is done.
+    expect((await run({ ...options, resume: states.at(-1) })).events).toEqual([]);
+  });
+
+  test('callbacks get the events in order, and the loop waits for them', async () => {
+    const { options } = setup([[1], [2]], {
+      evaluation: source([[3]]),
+      evalSteps: 2,
+      saveSteps: 2,
+    });
+    const told: string[] = [];
+    let busy = false;
+    const tell = async ({ type, step }: TrainEvent) => {
+      expect(busy).toBe(false);
+      busy = true;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      busy = false;
+      told.push(`${type} ${step}`);
+    };
+    const result = await fit(options, { onStep: tell, onEval: tell, onCheckpoint: tell });
+    expect(result.steps).toBe(4);
+    expect(told.slice(0, 4)).toEqual(['step 1', 'step 2', 'evaluation 2', 'checkpoint 2']);
+    expect(told.at(-1)).toBe('evaluation 4');
+  });
+
   test('an abort ends the run after the step under way', async () => {
     const controller = new AbortController();
     const { options } = setup([[1], [2]], { signal: controller.signal, epochs: 9 });
@@ -171,7 +216,34 @@ describe('train', () => {
 
   test('a diverged run stops and names the step', async () => {
     const { options } = setup([[Number.NaN]], { epochs: 99, maxSkippedSteps: 3 });
-    await expect(run(options)).rejects.toThrowError(/step 3: gradients were not finite 3 steps/);
+    await expect(run(options)).rejects.toThrowError(
+      /step 3: loss or gradients were not finite 3 steps/,
+    );
+  });
+
+  test('a batch without a finite loss is skipped, counted and named; the others are learnt from', async () => {
+    const { model, options } = setup([[1], [2], [Number.POSITIVE_INFINITY], [4]], {
+      epochs: 2,
+      gradientAccumulationSteps: 2,
+    });
+    const train = { ...options.train, describe: ([row]: Rows) => `row ${row}` };
+    const { events, result } = await run({ ...options, train });
+    const steps = events.map((event) => (event.type === 'step' ? event.skippedBatch : undefined));
+    expect(steps).toEqual([null, 'row Infinity', null, 'row Infinity']);
+    expect(result).toMatchObject({ steps: 4, skippedSteps: 2 });
+    expect(Number.isFinite(result.meanLoss)).toBe(true);
+    expect(model.rates).toHaveLength(2); // the optimizer was not asked for the others
+    expect(model.weight).toBeGreaterThan(0);
+  });
+
+  test('the error of a diverged run names the rows', async () => {
+    const { options } = setup([[Number.NaN]], { epochs: 99, maxSkippedSteps: 2 });
+    const train = { ...options.train, describe: () => 'lines 3 and 17' };
+    await expect(run({ ...options, train })).rejects.toMatchObject({
+      code: 'TRAINER_DIVERGED',
+      kind: 'runtime',
+      message: expect.stringContaining('the last batch was lines 3 and 17'),
+    });
   });
 
   test('refuses impossible options', async () => {

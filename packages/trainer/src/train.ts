@@ -1,8 +1,10 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { EvaluationEvent, StepEvent, TrainEvent, TrainResult } from './events.js';
 import type { BatchSource, TrainableModel, TrainerOptimizer } from './interfaces.js';
+import { afterEvaluation, afterStep, INITIAL_STATE, type LoopState } from './loop-state.js';
 import { planSteps } from './plan.js';
-import { type ScheduleType, scheduleMultiplier } from './schedule.js';
+import { type DecayOptions, type ScheduleType, scheduleMultiplier } from './schedule.js';
+import { takeWindow } from './window.js';
 
 /** Everything a run consists of. */
 export interface TrainerOptions<B> {
@@ -14,6 +16,8 @@ export interface TrainerOptions<B> {
   readonly learningRate: number;
   readonly schedule: ScheduleType;
   readonly warmupSteps: number;
+  /** Of `warmup_stable_decay`. */
+  readonly decay?: DecayOptions;
   /** May be a fraction. */
   readonly epochs: number;
   /** Above 0 it overrides the epochs. */
@@ -27,19 +31,14 @@ export interface TrainerOptions<B> {
   readonly saveSteps?: number;
   /** Stop after so many evaluations in a row without a new best; 0 (the default): never. */
   readonly earlyStoppingPatience?: number;
-  /** Stop after so many steps in a row whose gradients are not finite (default 8). */
+  /** Stop after so many steps in a row whose loss or gradients are not finite (default 8). */
   readonly maxSkippedSteps?: number;
-  /** Steps already taken, when a run is resumed; batches and masks follow from it alone. */
-  readonly startStep?: number;
+  /** Where to go on, from a checkpoint of the same run. */
+  readonly resume?: LoopState;
   /** Seconds, from any start; injected in tests. */
   readonly clock?: () => number;
   /** The step under way is finished, then the run ends with reason `aborted`. */
   readonly signal?: AbortSignal;
-}
-
-/** Another mask for every micro-batch of a run, and the same again when a run is resumed. */
-export function dropoutSeed(seed: number, microBatch: number): number {
-  return (Math.imul(seed + 1, 0x9e3779b1) + microBatch) >>> 0;
 }
 
 /** Mean loss of every batch of a source. */
@@ -63,113 +62,100 @@ async function evaluateSource<B>(
  * events; while it handles one, the loop waits.
  *
  * @returns an async generator of {@link TrainEvent}; its return value says how the run ended
- * @throws QLoraError `TRAINER_OPTION` for impossible options, `TRAINER_DIVERGED` when gradients stay
- * not finite
+ * @throws QLoraError `TRAINER_OPTION` for impossible options, `TRAINER_DIVERGED` when losses or
+ * gradients stay not finite
  */
 export async function* train<B>(
   options: TrainerOptions<B>,
 ): AsyncGenerator<TrainEvent, TrainResult> {
-  const { model, optimizer, signal, evalSteps = 0, saveSteps = 0 } = options;
+  const { signal, evalSteps = 0, saveSteps = 0, earlyStoppingPatience: patience = 0 } = options;
   const clock = options.clock ?? (() => performance.now() / 1000);
-  const plan = planSteps({
+  const perStep = options.gradientAccumulationSteps;
+  const { totalSteps, stepsPerEpoch, batchesPerEpoch } = planSteps({
     batchesPerEpoch: options.train.batchesPerEpoch,
-    gradientAccumulationSteps: options.gradientAccumulationSteps,
+    gradientAccumulationSteps: perStep,
     epochs: options.epochs,
     maxSteps: options.maxSteps ?? 0,
   });
-  const { totalSteps, stepsPerEpoch } = plan;
-  const { warmupSteps } = options;
-  const schedule = { type: options.schedule, totalSteps, warmupSteps };
-  let best = Number.POSITIVE_INFINITY;
-  let evaluationsSinceBest = 0;
-  let lossTotal = 0;
-  let skippedSteps = 0;
-  let skippedInARow = 0;
-  let step = options.startStep ?? 0;
-  const first = step;
+  const { warmupSteps, decay } = options;
+  const schedule = { type: options.schedule, totalSteps, warmupSteps, decay };
+  let state = options.resume ?? INITIAL_STATE;
   const result = (reason: TrainResult['reason']): TrainResult => ({
-    steps: step,
+    steps: state.step,
     reason,
-    meanLoss: lossTotal / Math.max(1, step - first),
-    skippedSteps,
+    meanLoss: state.lossSum / Math.max(1, state.step - state.skippedSteps),
+    skippedSteps: state.skippedSteps,
+    state,
   });
+  const isStuck = () => patience > 0 && state.evaluationsSinceBest >= patience;
 
-  const takeStep = async (window: readonly B[], epoch: number): Promise<StepEvent> => {
+  const takeStep = async (batches: readonly B[], epoch: number): Promise<StepEvent> => {
     const started = clock();
-    const normalizer = sum(window, (batch) => options.train.trainedTokens(batch));
-    const learningRate = options.learningRate * scheduleMultiplier(schedule, step);
-    const micro = step * options.gradientAccumulationSteps;
-    let lossSum = 0;
-    optimizer.zeroGrad();
-    for (const [i, batch] of window.entries()) {
-      const seed = dropoutSeed(options.seed, micro + i);
-      lossSum += (await model.forwardBackward(batch, { normalizer, dropoutSeed: seed })).lossSum;
-    }
-    const { gradNorm, skipped } = await optimizer.step(learningRate);
-    step++;
+    const learningRate = options.learningRate * scheduleMultiplier(schedule, state.step);
+    const window = { batches, firstMicroBatch: state.step * perStep };
+    const taken = await takeWindow(window, learningRate, options.seed, options);
+    state = afterStep(state, taken.loss, taken.skipped);
     return {
       type: 'step',
-      step,
+      step: state.step,
       totalSteps,
       epoch,
-      loss: lossSum / normalizer,
-      gradNorm,
       learningRate,
-      tokens: sum(window, (batch) => options.train.tokens(batch)),
-      trainedTokens: normalizer,
+      tokens: batches.reduce((total, batch) => total + options.train.tokens(batch), 0),
       seconds: clock() - started,
-      skipped,
+      ...taken,
     };
   };
 
-  const evaluate = async (epoch: number): Promise<EvaluationEvent | null> => {
-    if (!options.evaluation) return null;
+  const evaluate = async (source: BatchSource<B>, epoch: number): Promise<EvaluationEvent> => {
     const started = clock();
-    const { loss, tokens } = await evaluateSource(model, options.evaluation);
-    const isBest = loss < best;
-    evaluationsSinceBest = isBest ? 0 : evaluationsSinceBest + 1;
-    best = Math.min(best, loss);
-    const perplexity = Math.exp(loss);
+    const { loss, tokens } = await evaluateSource(options.model, source);
+    state = afterEvaluation(state, loss);
+    const { step } = state;
     const seconds = clock() - started;
-    return { type: 'evaluation', step, epoch, loss, perplexity, tokens, seconds, best: isBest };
+    const best = state.evaluationsSinceBest === 0;
+    return {
+      type: 'evaluation',
+      step,
+      epoch,
+      loss,
+      perplexity: Math.exp(loss),
+      tokens,
+      seconds,
+      best,
+    };
   };
 
-  while (step < totalSteps) {
-    const epochIndex = Math.floor(step / stepsPerEpoch);
+  while (state.step < totalSteps && !isStuck()) {
+    const epochIndex = Math.floor(state.step / stepsPerEpoch);
     const batches = options.train.batches(epochIndex);
-    for (let inEpoch = step % stepsPerEpoch; inEpoch < stepsPerEpoch; inEpoch++) {
-      if (step >= totalSteps) break;
+    for (let inEpoch = state.step % stepsPerEpoch; inEpoch < stepsPerEpoch; inEpoch++) {
+      if (state.step >= totalSteps) break;
       if (signal?.aborted) return result('aborted');
-      const from = inEpoch * options.gradientAccumulationSteps;
-      const window = batches.slice(from, from + options.gradientAccumulationSteps);
-      const done = epochIndex + Math.min(1, (from + window.length) / plan.batchesPerEpoch);
-      const event = await takeStep(window, done);
-      lossTotal += event.loss;
-      skippedSteps += event.skipped ? 1 : 0;
-      skippedInARow = event.skipped ? skippedInARow + 1 : 0;
+      const from = inEpoch * perStep;
+      const window = batches.slice(from, from + perStep);
+      const epoch = epochIndex + Math.min(1, (from + window.length) / batchesPerEpoch);
+      const event = await takeStep(window, epoch);
       yield event;
-      if (skippedInARow >= (options.maxSkippedSteps ?? 8)) throw diverged(event, skippedInARow);
-      const last = step === totalSteps;
-      if (last || (evalSteps > 0 && step % evalSteps === 0)) {
-        const evaluation = await evaluate(done);
-        if (evaluation) yield evaluation;
-      }
-      if (!last && saveSteps > 0 && step % saveSteps === 0) yield { type: 'checkpoint', step };
-      const patience = options.earlyStoppingPatience ?? 0;
-      if (patience > 0 && evaluationsSinceBest >= patience) return result('early-stopping');
+      if (state.skippedInARow >= (options.maxSkippedSteps ?? 8)) throw diverged(event, state);
+      const { step } = state;
+      const isLast = step === totalSteps;
+      if (options.evaluation && (isLast || (evalSteps > 0 && step % evalSteps === 0)))
+        yield await evaluate(options.evaluation, epoch);
+      if (!isLast && saveSteps > 0 && step % saveSteps === 0)
+        yield { type: 'checkpoint', step, state };
+      if (isStuck()) break;
     }
   }
-  return result('completed');
+  return result(isStuck() ? 'early-stopping' : 'completed');
 }
 
-function sum<B>(items: readonly B[], of: (item: B) => number): number {
-  return items.reduce((total, item) => total + of(item), 0);
-}
-
-function diverged(event: StepEvent, count: number): QLoraError {
+function diverged(event: StepEvent, { skippedInARow }: LoopState): QLoraError {
+  const { step, loss, skippedBatch } = event;
+  const where = skippedBatch === null ? '' : `; the last batch was ${skippedBatch}`;
   return new QLoraError(
     'TRAINER_DIVERGED',
-    `step ${event.step}: gradients were not finite ${count} steps in a row (loss ${event.loss}); lower learning_rate, or look at the data of these steps`,
-    { kind: 'runtime', details: { step: event.step, loss: event.loss } },
+    `step ${step}: loss or gradients were not finite ${skippedInARow} steps in a row (loss ${loss})${where}; lower learning_rate, or look at these rows`,
+    { kind: 'runtime', details: { step, loss, skippedInARow, batch: skippedBatch } },
   );
 }

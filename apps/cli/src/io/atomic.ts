@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { withFile } from './file-error.js';
 
@@ -35,6 +35,16 @@ async function beside<T>(path: string, work: (temporary: string) => Promise<T>):
   }
 }
 
+/** Makes renames in a folder outlast a power cut, where the system lets folders be synced. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const handle = await open(path);
+    await handle.sync().finally(() => handle.close());
+  } catch {
+    // Windows: a folder cannot be opened.
+  }
+}
+
 /** Writes a file beside its place and renames it into it: the file is there whole, or not at all. */
 export async function writeWhole(
   path: string,
@@ -44,6 +54,7 @@ export async function writeWhole(
     beside(path, async (temporary) => {
       await writeFile(temporary, content, { flush: true });
       await rename(temporary, path);
+      await syncFolder(dirname(path));
     }),
   );
 }
@@ -60,7 +71,9 @@ export async function writeFolderWhole(
     beside(path, async (temporary) => {
       await mkdir(temporary, { recursive: true });
       await fill(temporary);
+      await syncFolder(temporary);
       await rename(temporary, path);
+      await syncFolder(dirname(path));
     }),
   );
 }

@@ -65,14 +65,16 @@ describe('an output folder', () => {
 
   test('that holds files is refused, unless they are remains of a killed process', async () => {
     writeFileSync(join(folder, '.model.tmp-123'), '');
-    await openOutput(folder, options);
+    const output = await openOutput(folder, options);
+    await output.discardIfEmpty();
     expect(readdirSync(folder)).toEqual([]);
     writeFileSync(join(folder, 'file'), '');
     await expect(openOutput(folder, options)).rejects.toMatchObject({
       code: 'OUTPUT_NOT_EMPTY',
       message: expect.stringContaining('take another'),
     });
-    await openOutput(folder, { ...options, reuse: true });
+    const again = await openOutput(folder, { ...options, reuse: true });
+    await again.discardIfEmpty();
   });
 
   test('on a disk with too little room is refused before any work', async () => {

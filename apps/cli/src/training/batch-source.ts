@@ -1,6 +1,7 @@
 import {
   type Batch,
   collate,
+  lengthGroupedOrder,
   type PackedExample,
   pack,
   shuffledOrder,
@@ -12,6 +13,13 @@ type Row = TokenizedExample | PackedExample;
 
 function realTokens(batch: Batch): number {
   return batch.lengths.reduce((sum, length) => sum + length, 0);
+}
+
+/** `lines 3, 17 and 4`, of the dataset's file. */
+function describeBatch({ lines }: Batch): string {
+  const all = lines.flat();
+  const shown = all.slice(0, 32).join(', ');
+  return `${all.length === 1 ? 'line' : 'lines'} ${shown}${all.length > 32 ? ` and ${all.length - 32} more` : ''}`;
 }
 
 function sourceOf(
@@ -30,6 +38,7 @@ function sourceOf(
     },
     trainedTokens: (batch) => batch.trainedTokens,
     tokens: realTokens,
+    describe: describeBatch,
   };
 }
 
@@ -41,18 +50,23 @@ export interface BatchOptions {
   readonly packedLength: number | null;
   /** Of the order, which is another one every epoch; null: as in the file. */
   readonly shuffleSeed: number | null;
+  /** Rows of one optimizer step, to put rows of similar lengths into; null: as the order has them. */
+  readonly groupedRows?: number | null;
 }
 
 /** Batches to learn from. */
 export function trainingBatches(
   examples: readonly TokenizedExample[],
-  { batchSize, padId, packedLength, shuffleSeed }: BatchOptions,
+  { batchSize, padId, packedLength, shuffleSeed, groupedRows = null }: BatchOptions,
 ): BatchSource<Batch> {
   const rows = packedLength === null ? examples : pack(examples, { length: packedLength });
   const inOrder = rows.map((_, i) => i);
-  return sourceOf(rows, batchSize, padId, (epoch) =>
-    shuffleSeed === null ? inOrder : shuffledOrder(rows.length, shuffleSeed, epoch),
-  );
+  const lengths = rows.map(({ inputIds }) => inputIds.length);
+  return sourceOf(rows, batchSize, padId, (epoch) => {
+    if (shuffleSeed === null) return inOrder;
+    if (groupedRows !== null) return lengthGroupedOrder(lengths, groupedRows, shuffleSeed, epoch);
+    return shuffledOrder(rows.length, shuffleSeed, epoch);
+  });
 }
 
 /** Batches that are only evaluated, in order. */

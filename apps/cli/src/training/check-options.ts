@@ -7,14 +7,19 @@ function wrong(option: string, message: string): QLoraError {
 
 /** Options that have a name but no code yet, and combinations that make no sense. */
 export function checkOptions(options: TrainingOptions): void {
-  const { evalData, evalSplit, reportTo, vramBudget } = options;
-  if (reportTo === 'tensorboard')
-    throw wrong('report_to', '--report-to tensorboard is not in this version; use jsonl');
+  const { evalData, evalSplit, vramBudget } = options;
   if (vramBudget !== undefined)
     throw wrong('vram_budget', '--vram-budget is not in this version; leave it out');
   if (evalData !== undefined && evalSplit !== undefined)
     throw wrong('eval_split', 'give --eval-data or --eval-split, not both');
   const evaluates = evalData !== undefined || evalSplit !== undefined;
+  if (options.loadBestModelAtEnd && !evaluates)
+    throw wrong(
+      'load_best_model_at_end',
+      '--load-best-model-at-end needs --eval-data or --eval-split',
+    );
+  if (options.groupByLength && !options.shuffle)
+    throw wrong('group_by_length', '--group-by-length reorders rows: leave --no-shuffle out');
   if (options.earlyStoppingPatience > 0 && !(evaluates && options.evalSteps > 0))
     throw wrong(
       'early_stopping_patience',

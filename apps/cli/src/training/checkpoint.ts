@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { QLoraError } from '@qlorajs/errors';
 import type { OptimizerState } from '@qlorajs/paged-optim';
@@ -7,11 +7,14 @@ import { type FolderContent, fillFolder, writeFolderWhole } from '../io/atomic.j
 import { fileSource } from '../io/file-source.js';
 import { kindOf, readJson, readText } from '../io/read.js';
 import type { Figures } from './history.js';
+import { parseRunState, type RunState } from './run-state.js';
 import { parseTrainerState } from './trainer-state.js';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
 const STATE_FILE = 'trainer_state.json';
 const ARGS_FILE = 'training_args.json';
+const RUN_FILE = 'run_state.json';
+const BEST_FILE = 'best_adapter.safetensors';
 
 /** The options of a run, as its checkpoints keep them. */
 export type TrainingArgs = Readonly<Record<string, unknown>>;
@@ -31,16 +34,15 @@ export interface CheckpointContent {
   /** Adapter and tokenizer files: a folder that `ask --adapter` takes. */
   readonly files: FolderContent;
   readonly optimizer: OptimizerState;
+  /** The adapter of the best evaluation, where the run will end with it. */
+  readonly best: Uint8Array | null;
   readonly trainerState: string;
+  readonly runState: string;
   readonly args: TrainingArgs;
 }
 
-/** Writes `checkpoint-N` whole, then removes the oldest beyond the limit. */
-export async function writeCheckpoint(
-  out: string,
-  content: CheckpointContent,
-  limit: number | undefined,
-): Promise<string> {
+/** Writes `checkpoint-N` whole; one of the same step gives way when the new one is complete. */
+export async function writeCheckpoint(out: string, content: CheckpointContent): Promise<string> {
   const folder = join(out, `checkpoint-${content.step}`);
   const { step, tensors } = content.optimizer;
   const moments = Object.fromEntries(
@@ -53,26 +55,47 @@ export async function writeCheckpoint(
       },
     ]),
   );
-  await rm(folder, { recursive: true, force: true });
-  await writeFolderWhole(folder, (temporary) =>
-    fillFolder(temporary, {
+  const earlier = join(out, `.checkpoint-${content.step}.old.tmp-${process.pid}`);
+  await writeFolderWhole(folder, async (temporary) => {
+    await fillFolder(temporary, {
       ...content.files,
+      ...(content.best && { [BEST_FILE]: content.best }),
       [OPTIMIZER_FILE]: writeSafetensors(moments, { step: String(step) }),
       [STATE_FILE]: content.trainerState,
+      [RUN_FILE]: content.runState,
       [ARGS_FILE]: `${JSON.stringify(content.args, null, 2)}\n`,
-    }),
-  );
-  const steps = await checkpointSteps(out);
-  for (const old of steps.slice(0, Math.max(0, steps.length - (limit ?? steps.length))))
-    await rm(join(out, `checkpoint-${old}`), { recursive: true, force: true });
+    });
+    if ((await kindOf(folder)) === 'folder') await rename(folder, earlier);
+  });
+  await rm(earlier, { recursive: true, force: true });
   return folder;
+}
+
+/** Removes the oldest checkpoints beyond the limit; the best one stays (transformers' rule). */
+export async function rotateCheckpoints(
+  out: string,
+  limit: number | undefined,
+  bestStep: number | null,
+): Promise<void> {
+  if (limit === undefined) return;
+  const steps = await checkpointSteps(out);
+  const inOrder = [
+    ...steps.filter((step) => step !== bestStep),
+    ...steps.filter((step) => step === bestStep),
+  ];
+  // The newest stays too: a limit of 1 keeps two when the newest is not the best.
+  const newest = steps.at(-1);
+  for (const old of inOrder.slice(0, Math.max(0, steps.length - limit)))
+    if (old !== newest) await rm(join(out, `checkpoint-${old}`), { recursive: true, force: true });
 }
 
 /** What resuming needs. */
 export interface SavedCheckpoint {
   readonly folder: string;
   readonly optimizer: OptimizerState;
+  readonly best: ReadonlyMap<string, Float32Array> | null;
   readonly figures: Figures;
+  readonly state: RunState;
   readonly args: TrainingArgs;
 }
 
@@ -86,7 +109,7 @@ export async function findCheckpoint(choice: string, out: string): Promise<strin
     const step = (await checkpointSteps(out)).at(-1);
     return step === undefined ? null : join(out, `checkpoint-${step}`);
   }
-  for (const file of [OPTIMIZER_FILE, STATE_FILE, ARGS_FILE])
+  for (const file of [OPTIMIZER_FILE, STATE_FILE, RUN_FILE, ARGS_FILE])
     if ((await kindOf(join(choice, file))) !== 'file')
       throw new QLoraError(
         'CHECKPOINT_MISSING',
@@ -96,20 +119,36 @@ export async function findCheckpoint(choice: string, out: string): Promise<strin
   return choice;
 }
 
-/** Reads everything of a checkpoint but its adapter. */
-export async function readCheckpoint(folder: string): Promise<SavedCheckpoint> {
-  const file = await openSafetensors(await fileSource(join(folder, OPTIMIZER_FILE)));
+async function readTensors(path: string): Promise<{
+  tensors: Map<string, Float32Array | Uint8Array>;
+  metadata: Readonly<Record<string, string>>;
+}> {
+  const file = await openSafetensors(await fileSource(path));
   try {
-    const tensors: Record<string, Float32Array | Uint8Array> = {};
+    const tensors = new Map<string, Float32Array | Uint8Array>();
     for (const [name, { dtype }] of file.tensors)
-      tensors[name] = await (dtype === 'U8' ? file.readBytes(name) : file.readFloat32(name));
-    return {
-      folder,
-      optimizer: { step: Number(file.metadata.step), tensors },
-      figures: parseTrainerState(await readText(join(folder, STATE_FILE))),
-      args: (await readJson(join(folder, ARGS_FILE))) as TrainingArgs,
-    };
+      tensors.set(name, await (dtype === 'U8' ? file.readBytes(name) : file.readFloat32(name)));
+    return { tensors, metadata: file.metadata };
   } finally {
     await file.close();
   }
+}
+
+/** Reads everything of a checkpoint but its adapter. */
+export async function readCheckpoint(folder: string): Promise<SavedCheckpoint> {
+  const moments = await readTensors(join(folder, OPTIMIZER_FILE));
+  const best = join(folder, BEST_FILE);
+  const hasBest = (await kindOf(best)) === 'file';
+  const state = join(folder, RUN_FILE);
+  return {
+    folder,
+    optimizer: {
+      step: Number(moments.metadata.step),
+      tensors: Object.fromEntries(moments.tensors),
+    },
+    best: hasBest ? ((await readTensors(best)).tensors as Map<string, Float32Array>) : null,
+    figures: parseTrainerState(await readText(join(folder, STATE_FILE))),
+    state: parseRunState(await readJson(state), state),
+    args: (await readJson(join(folder, ARGS_FILE))) as TrainingArgs,
+  };
 }

@@ -9,7 +9,7 @@ import { readTokenizer } from '../model/tokenizer-files.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import type { Ui } from '../report/ui.js';
 import { evaluationBatches, splitExamples, trainingBatches } from './batch-source.js';
-import { type ReadRows, readRows, tokenizeAll } from './examples.js';
+import { hashExamples, type ReadRows, readRows, tokenizeAll } from './examples.js';
 
 /** Default of `max_seq_length`, as TRL's `max_length`; a shorter context wins. */
 const DEFAULT_MAX_SEQ_LENGTH = 1024;
@@ -26,6 +26,15 @@ export interface PreparedData {
   readonly examples: number;
   readonly train: BatchSource<Batch>;
   readonly evaluation: BatchSource<Batch> | null;
+  readonly hashes: DataHashes;
+}
+
+/** What the data of a run is told from others by; null where there is none. */
+export interface DataHashes {
+  readonly dataSha256: string;
+  readonly evalDataSha256: string | null;
+  /** Of what the rows became: tokens and labels. */
+  readonly examplesSha256: string;
 }
 
 /** Tokens that the chat format added, which the base never saw. */
@@ -70,18 +79,17 @@ export async function prepareData(
 ): Promise<PreparedData> {
   const limit = maxSeqLength(options.maxSeqLength, base);
   const rowsOf = async (file: string): Promise<ReadRows> => {
-    const { rows, errors } = await readRows(file);
-    return { rows: rows.filter(keep), errors };
+    const read = await readRows(file);
+    return { ...read, rows: read.rows.filter(keep) };
   };
   const read = await rowsOf(options.data);
-  const evalRead =
-    options.evalData === undefined ? { rows: [], errors: [] } : await rowsOf(options.evalData);
+  const evalRead = options.evalData === undefined ? null : await rowsOf(options.evalData);
   const own =
     (options.initAdapter === undefined ? null : await readTokenizer(options.initAdapter)) ??
     (await readTokenizer(base.path));
   const format = await chatFormat(
     own,
-    [...read.rows, ...evalRead.rows],
+    [...read.rows, ...(evalRead?.rows ?? [])],
     options.chatTemplate,
     base,
   );
@@ -97,7 +105,7 @@ export async function prepareData(
   const all = tokenizeAll(read, { ...tokenizeOptions, file: options.data }, ui).examples;
   const { kept, held } = splitExamples(all, options.evalSplit ?? 0, options.seed);
   const evaluated =
-    options.evalData === undefined
+    options.evalData === undefined || evalRead === null
       ? held
       : tokenizeAll(evalRead, { ...tokenizeOptions, file: options.evalData }, ui).examples;
   if (kept.length === 0)
@@ -118,7 +126,15 @@ export async function prepareData(
       ...batching,
       packedLength: options.packing ? limit : null,
       shuffleSeed: options.shuffle ? options.seed : null,
+      groupedRows: options.groupByLength
+        ? options.perDeviceTrainBatchSize * options.gradientAccumulationSteps
+        : null,
     }),
     evaluation: evaluated.length === 0 ? null : evaluationBatches(evaluated, batching),
+    hashes: {
+      dataSha256: read.sha256,
+      evalDataSha256: evalRead?.sha256 ?? null,
+      examplesSha256: hashExamples([...kept, ...evaluated]),
+    },
   };
 }

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import {
   formatRowError,
   type Row,
   type RowError,
   readJsonl,
   type TokenizedDataset,
+  type TokenizedExample,
   type TokenizeOptions,
   tokenizeRows,
 } from '@qlorajs/dataset';
@@ -26,11 +28,22 @@ export function badRows(file: string, errors: readonly RowError[], ui: Ui): QLor
 export interface ReadRows {
   readonly rows: readonly Row[];
   readonly errors: readonly RowError[];
+  /** Of the bytes that the rows were read from. */
+  readonly sha256: string;
 }
 
 /** Reads a dataset; {@link tokenizeAll} says what is wrong with it, all at once. */
 export async function readRows(file: string): Promise<ReadRows> {
-  return readJsonl(await readBytes(file), { file });
+  const bytes = await readBytes(file);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { ...readJsonl(bytes, { file }), sha256 };
+}
+
+/** SHA-256 of examples' tokens and labels, in order. */
+export function hashExamples(examples: readonly TokenizedExample[]): string {
+  const hash = createHash('sha256');
+  for (const { inputIds, labels } of examples) hash.update(inputIds).update(labels);
+  return hash.digest('hex');
 }
 
 /** The first of some line numbers. */
@@ -40,7 +53,7 @@ export function listed(lines: readonly number[]): string {
 
 /** Rows as examples; what was left out or cut is told. @throws QLoraError `DATASET_ROWS` */
 export function tokenizeAll(
-  { rows, errors: unreadable }: ReadRows,
+  { rows, errors: unreadable }: Pick<ReadRows, 'rows' | 'errors'>,
   options: TokenizeOptions,
   ui: Ui,
 ): TokenizedDataset {

@@ -1,7 +1,10 @@
-import type { StepEvent } from '@qlorajs/trainer';
+import { INITIAL_STATE, type StepEvent } from '@qlorajs/trainer';
 import { expect, test } from 'vitest';
+import { withDefaults } from '../options/resolve.js';
+import { trainingOptions } from '../options/training-options.js';
 import { History, type HistoryEntry } from './history.js';
 import { plotLosses, ticks } from './loss-plot.js';
+import { planRun } from './run-plan.js';
 import { formatTrainerState, parseTrainerState } from './trainer-state.js';
 
 const step = (number: number, loss: number): StepEvent => ({
@@ -16,6 +19,7 @@ const step = (number: number, loss: number): StepEvent => ({
   trainedTokens: 5,
   seconds: 2,
   skipped: false,
+  skippedBatch: null,
 });
 
 test('a record is the mean and the sum of the steps since the last, and the last step has one', () => {
@@ -35,6 +39,13 @@ test('a record is the mean and the sum of the steps since the last, and the last
   expect(history.figures.tokensSeen).toBe(50);
 });
 
+test('a skipped step does not count in the mean, and is told', () => {
+  const history = new History(3, () => 0);
+  history.step(step(1, 4));
+  history.step({ ...step(2, Number.NaN), skipped: true });
+  expect(history.step(step(3, 2))).toMatchObject({ loss: 3, skipped_steps: 1 });
+});
+
 test('what a checkpoint keeps of the figures comes back', () => {
   const history = new History(1, () => 0);
   history.step(step(1, 4));
@@ -49,16 +60,23 @@ test('what a checkpoint keeps of the figures comes back', () => {
     best: true,
   });
   const options = {
-    maxSteps: 5,
+    plan: planRun(withDefaults(trainingOptions, { maxSteps: 5 }), 5),
     numTrainEpochs: 1,
     loggingSteps: 1,
     evalSteps: 1,
     saveSteps: 1,
     batchSize: 2,
+    earlyStoppingPatience: 3,
     parameters: 100,
   };
-  const text = formatTrainerState(history.figures, options, null);
+  const loop = { ...INITIAL_STATE, step: 1, evaluationsSinceBest: 2 };
+  const moment = { loop, bestFolder: 'out/checkpoint-1', summary: null };
+  const text = formatTrainerState(history.figures, options, moment);
   expect(JSON.parse(text)).toMatchObject({ best_metric: 3, global_step: 1, total_flos: 6000 });
+  expect(JSON.parse(text).best_model_checkpoint).toBe('out/checkpoint-1');
+  expect(JSON.parse(text).stateful_callbacks.EarlyStoppingCallback.attributes).toEqual({
+    early_stopping_patience_counter: 2,
+  });
   const keys = Object.keys(JSON.parse(text));
   expect(keys).toEqual([...keys].sort());
   expect(parseTrainerState(text)).toEqual(history.figures);

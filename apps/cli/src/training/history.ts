@@ -4,7 +4,7 @@ import type { EvaluationEvent, StepEvent } from '@qlorajs/trainer';
 export interface StepRecord {
   readonly step: number;
   readonly epoch: number;
-  /** Mean over the steps since the last record. */
+  /** Mean over the steps since the last record that were not skipped; null in the file if all were. */
   readonly loss: number;
   /** Before clipping, of this step. */
   readonly grad_norm: number;
@@ -14,6 +14,8 @@ export interface StepRecord {
   readonly tokens_per_second: number;
   /** Most that the backend held so far. */
   readonly memory_bytes: number;
+  /** Present when steps were skipped: how many since the last record. */
+  readonly skipped_steps?: number;
   /** Present when an evaluation followed this step. */
   readonly eval_loss?: number;
   readonly eval_perplexity?: number;
@@ -86,12 +88,15 @@ export class History {
     const record = {
       step: last.step,
       epoch: last.epoch,
-      loss: sum((e) => e.loss) / window.length,
+      loss: sum((e) => (e.skipped ? 0 : e.loss)) / window.filter((e) => !e.skipped).length,
       grad_norm: last.gradNorm,
       learning_rate: last.learningRate,
       tokens: sum((e) => e.tokens),
       tokens_per_second: sum((e) => e.tokens) / sum((e) => e.seconds),
       memory_bytes: this.#memory(),
+      ...(window.some((e) => e.skipped) && {
+        skipped_steps: window.filter((e) => e.skipped).length,
+      }),
     };
     const { step, epoch, loss, grad_norm, learning_rate } = record;
     this.#figures.entries = [

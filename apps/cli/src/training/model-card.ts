@@ -10,6 +10,8 @@ export interface RunSummary {
   readonly tokens: number;
   readonly tokensPerSecond: number;
   readonly trainLoss: number;
+  /** Steps whose loss or gradients were not finite. */
+  readonly skippedSteps: number;
   readonly firstLoss: number;
   readonly lastLoss: number;
   readonly evaluation: { readonly before: number | null; readonly after: number } | null;
@@ -42,6 +44,9 @@ function figures(summary: RunSummary): string {
       `${summary.firstLoss.toFixed(4)} at first, ${summary.lastLoss.toFixed(4)} at the end`,
     ],
     ...(held === null ? [] : [['held-out loss', held] as const]),
+    ...(summary.skippedSteps === 0
+      ? []
+      : [['skipped steps', `${summary.skippedSteps}, not finite`] as const]),
     ['tokens', `${formatCount(summary.tokens)} at ${summary.tokensPerSecond.toFixed(0)} a second`],
     ['time', formatDuration(summary.seconds)],
     ['trainable parameters', `${formatCount(summary.trainableParameters)} (${share.toFixed(4)} %)`],

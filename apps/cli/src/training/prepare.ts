@@ -1,14 +1,27 @@
 import { join } from 'node:path';
 import { type Backend, sizeOf } from '@qlorajs/compute';
 import type { Row } from '@qlorajs/dataset';
-import { createAdapter, type LoraAdapter, type LoraConfig, loadAdapter } from '@qlorajs/lora';
-import { createAdamW, type Optimizer } from '@qlorajs/paged-optim';
+import {
+  createAdapter,
+  decaysByName,
+  type LoraAdapter,
+  type LoraConfig,
+  loadAdapter,
+  loraPlusRates,
+} from '@qlorajs/lora';
+import {
+  type AdamWOptions,
+  createAdamW,
+  type MomentOptions,
+  type Optimizer,
+} from '@qlorajs/paged-optim';
 import { type PhiModel, phiTensors } from '@qlorajs/phi2-model';
 import type { TensorSource } from '@qlorajs/safetensors';
 import { openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
+import { baseFingerprints } from '../io/fingerprint.js';
 import { type OutputFolder, openOutput } from '../io/output-folder.js';
-import { kindOf, readBytes } from '../io/read.js';
+import { kindOf } from '../io/read.js';
 import { embeddingShape } from '../model/embedding-shape.js';
 import { loadModel, openWeights } from '../model/load-model.js';
 import { readAdapterFolder } from '../model/session.js';
@@ -97,6 +110,20 @@ async function startAdapter(
   return createAdapter(model.backend, config, model.modules, { seed, embedding, tokenRows });
 }
 
+/** AdamW's, with the parameter groups of transformers' Trainer, or of LoRA+. */
+function optimizerOptions(options: TrainingOptions): Partial<AdamWOptions> & MomentOptions {
+  return {
+    beta1: options.adamBeta1,
+    beta2: options.adamBeta2,
+    epsilon: options.adamEpsilon,
+    weightDecay: options.weightDecay,
+    maxGradNorm: options.maxGradNorm,
+    moments: options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit',
+    decays: decaysByName,
+    rates: loraPlusRates(options.loraplusLrRatio ?? 1),
+  };
+}
+
 /** The checkpoint to go on with, if there is one and it belongs to this run. */
 async function resumedRun(
   options: TrainingOptions,
@@ -131,7 +158,7 @@ export async function prepareTraining(
   const base = await openBase(options.base);
   const data = await prepareData(options, base, ui, keep);
   const config = loraConfig(options, base, addedIds(data), ui);
-  const args = trainingArgs(options, await readBytes(options.data));
+  const args = trainingArgs(options, data.hashes, await baseFingerprints(base.path));
   const resumed = await resumedRun(options, args, ui);
   const weights = await openWeights(base);
   const closers: (() => Promise<unknown>)[] = [() => weights.close()];
@@ -150,14 +177,7 @@ export async function prepareTraining(
     const folder = resumed?.folder ?? options.initAdapter ?? null;
     const adapter = await startAdapter(model, { config, folder, rows }, options.seed, ui);
     model.attach(adapter);
-    const optimizer = createAdamW(backend, adapter.parameters(), {
-      beta1: options.adamBeta1,
-      beta2: options.adamBeta2,
-      epsilon: options.adamEpsilon,
-      weightDecay: options.weightDecay,
-      maxGradNorm: options.maxGradNorm,
-      moments: options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit',
-    });
+    const optimizer = createAdamW(backend, adapter.parameters(), optimizerOptions(options));
     if (resumed !== null) await optimizer.load(resumed.optimizer);
     const sizes = adapter.parameters().map(({ value }) => value.size);
     return {

@@ -1,4 +1,4 @@
-import { appendFile, rm } from 'node:fs/promises';
+import { appendFile, rm, stat, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeWhole } from '../io/atomic.js';
 import { withFile } from '../io/file-error.js';
@@ -8,10 +8,16 @@ import type { StepRecord } from './history.js';
 /** Name of the log in an output folder. */
 export const LOG_FILE = 'train_log.jsonl';
 
-/** train_log.jsonl: a line a logged step, written as soon as nothing more can join it. */
+/**
+ * train_log.jsonl: a line a logged step, written as soon as nothing more can join it. What cannot be
+ * written is kept and written with the next line.
+ */
 export class RunLog {
   readonly #path: string;
   #pending: StepRecord | null = null;
+  #unwritten = '';
+  /** Bytes of whole lines in the file. */
+  #size = 0;
 
   constructor(out: string) {
     this.#path = join(out, LOG_FILE);
@@ -26,12 +32,14 @@ export class RunLog {
     const lines = (await kindOf(source)) === 'file' ? (await readText(source)).split('\n') : [];
     const kept = lines.filter((line) => stepOf(line) <= resumedFrom.step);
     await writeWhole(this.#path, kept.map((line) => `${line}\n`).join(''));
+    this.#size = (await stat(this.#path)).size;
   }
 
   /** Takes a step's record; it waits for an evaluation of the same step. */
   async record(record: StepRecord): Promise<void> {
-    await this.flush();
+    this.#settle();
     this.#pending = record;
+    if (this.#unwritten !== '') await this.#write();
   }
 
   /** Adds an evaluation to the record of its step. */
@@ -40,13 +48,26 @@ export class RunLog {
       this.#pending = { ...this.#pending, eval_loss: loss, eval_perplexity: perplexity };
   }
 
+  /** @throws QLoraError when the lines cannot be written; they are kept for the next time */
   async flush(): Promise<void> {
-    const record = this.#pending;
-    if (record === null) return;
+    this.#settle();
+    if (this.#unwritten !== '') await this.#write();
+  }
+
+  #settle(): void {
+    if (this.#pending !== null) this.#unwritten += `${JSON.stringify(this.#pending)}\n`;
     this.#pending = null;
-    await withFile('write', this.#path, () =>
-      appendFile(this.#path, `${JSON.stringify(record)}\n`),
-    );
+  }
+
+  async #write(): Promise<void> {
+    const bytes = new TextEncoder().encode(this.#unwritten);
+    await withFile('write', this.#path, async () => {
+      // A line that a full disk cut short goes first.
+      if ((await kindOf(this.#path)) === 'file') await truncate(this.#path, this.#size);
+      await appendFile(this.#path, bytes);
+    });
+    this.#size += bytes.length;
+    this.#unwritten = '';
   }
 }
 

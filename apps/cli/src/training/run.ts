@@ -4,12 +4,12 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Batch } from '@qlorajs/dataset';
 import {
   type EvaluationEvent,
-  planSteps,
+  INITIAL_STATE,
+  type LoopState,
   type TrainableModel,
   type TrainEvent,
   type TrainResult,
   train,
-  warmupSteps,
 } from '@qlorajs/trainer';
 import { fillFolder, placeFiles } from '../io/atomic.js';
 import { peakResidentBytes } from '../report/format.js';
@@ -18,13 +18,14 @@ import type { Ui } from '../report/ui.js';
 import { VERSION } from '../version.js';
 import { adapterFiles } from './adapter-files.js';
 import { BestAdapter } from './best-adapter.js';
-import { writeCheckpoint } from './checkpoint.js';
-import { withLastCheckpoint } from './device-failure.js';
+import { CheckpointKeeper } from './checkpoint-keeper.js';
+import { withLastCheckpoint } from './failure.js';
 import { History } from './history.js';
 import { plotLosses } from './loss-plot.js';
 import { modelCard, type RunSummary } from './model-card.js';
 import type { TrainingJob } from './prepare.js';
-import { RunLog } from './run-log.js';
+import { RunLogs } from './run-logs.js';
+import { planRun, type RunPlan } from './run-plan.js';
 import { TrainDisplay } from './train-display.js';
 import { formatTrainerState, type StateOptions } from './trainer-state.js';
 
@@ -35,10 +36,11 @@ export type RunOutcome =
 
 /** The model as the loop sees it; between micro-batches Ctrl-C gets its turn. */
 function trainable({ model, options }: TrainingJob): TrainableModel<Batch> {
-  const { gradientCheckpointing } = options;
+  const { gradientCheckpointing, neftuneNoiseAlpha } = options;
   return {
     async forwardBackward(batch, how) {
-      const loss = await model.forwardBackward(batch, { ...how, gradientCheckpointing });
+      const settings = { ...how, gradientCheckpointing, neftuneNoiseAlpha };
+      const loss = await model.forwardBackward(batch, settings);
       await turn();
       return loss;
     },
@@ -52,7 +54,8 @@ function trainable({ model, options }: TrainingJob): TrainableModel<Batch> {
 
 /** Removes what an earlier run left in the folder, and nothing else. */
 async function clearEarlierRun(out: string): Promise<void> {
-  const names = /^(checkpoint-\d+|adapter_(config\.json|model\.safetensors)|train_log\.jsonl)$/;
+  const names =
+    /^(checkpoint-\d+|adapter_(config\.json|model\.safetensors)|train_log\.jsonl|runs)$/;
   for (const name of await readdir(out))
     if (names.test(basename(name))) await rm(join(out, name), { recursive: true, force: true });
 }
@@ -60,40 +63,37 @@ async function clearEarlierRun(out: string): Promise<void> {
 /** One run of the loop, with its log, its display and its files. */
 export class TrainingRun {
   readonly #job: TrainingJob;
-  readonly #ui: Ui;
   readonly #history: History;
-  readonly #log: RunLog;
+  readonly #logs: RunLogs;
   readonly #display: TrainDisplay;
   readonly #best: BestAdapter;
+  readonly #keeper: CheckpointKeeper;
   readonly #state: StateOptions;
-  readonly #warmupSteps: number;
+  readonly #plan: RunPlan;
+  readonly #endsWithBest: boolean;
   #lastEvaluation: EvaluationEvent | null = null;
 
   constructor(job: TrainingJob, ui: Ui, progress: Progress) {
     const { options, backend, resumed, adapter } = job;
     const memory = () => backend.memory().peak;
-    const plan = planSteps({
-      batchesPerEpoch: job.train.batchesPerEpoch,
-      gradientAccumulationSteps: options.gradientAccumulationSteps,
-      epochs: options.numTrainEpochs,
-      maxSteps: options.maxSteps,
-    });
     this.#job = job;
-    this.#ui = ui;
+    this.#plan = planRun(options, job.train.batchesPerEpoch);
     this.#history = new History(options.loggingSteps, memory, resumed?.figures);
-    this.#log = new RunLog(options.out);
+    this.#logs = new RunLogs(options, ui);
     this.#display = new TrainDisplay(ui, progress, memory);
-    this.#best = new BestAdapter(adapter);
-    this.#warmupSteps = warmupSteps(options.warmupSteps, options.warmupRatio, plan.totalSteps);
+    this.#best = new BestAdapter(adapter, resumed?.best ?? null);
+    this.#endsWithBest = options.loadBestModelAtEnd || options.earlyStoppingPatience > 0;
     this.#state = {
-      maxSteps: plan.totalSteps,
+      plan: this.#plan,
       numTrainEpochs: options.numTrainEpochs,
       loggingSteps: options.loggingSteps,
       evalSteps: options.evalSteps,
       saveSteps: options.saveSteps,
       batchSize: options.perDeviceTrainBatchSize,
+      earlyStoppingPatience: options.earlyStoppingPatience,
       parameters: job.baseParameters + job.adapterParameters,
     };
+    this.#keeper = new CheckpointKeeper(job, ui, this.#best, this.#state);
   }
 
   /**
@@ -102,39 +102,38 @@ export class TrainingRun {
    */
   async run(signal: AbortSignal, lossBefore: number | null = null): Promise<RunOutcome> {
     const { options, resumed } = this.#job;
-    const startStep = resumed?.figures.globalStep ?? 0;
+    const loop = resumed?.state.loop ?? INITIAL_STATE;
     if (resumed === null && options.overwrite) await clearEarlierRun(options.out);
-    await this.#log.begin(resumed && { folder: resumed.folder, step: startStep });
+    await this.#logs.begin(resumed && { folder: resumed.folder, step: loop.step });
     const started = performance.now();
     try {
-      const result = await this.#loop(startStep, signal);
-      await this.#log.flush();
+      const result = await this.#loop(loop, signal);
+      await this.#logs.flush();
       this.#display.done();
-      if (result.reason === 'aborted') return await this.#interrupted(result.steps, startStep);
-      if (options.earlyStoppingPatience > 0) this.#best.restore();
+      if (result.reason === 'aborted') return await this.#interrupted(result.state, loop.step);
+      if (this.#endsWithBest) this.#best.restore();
       const seconds = (performance.now() - started) / 1000;
-      return {
-        interrupted: false,
-        reason: result.reason,
-        summary: await this.#finish(seconds, result, lossBefore),
-      };
+      const summary = await this.#finish(seconds, result, lossBefore);
+      return { interrupted: false, reason: result.reason, summary };
     } catch (error) {
-      throw await withLastCheckpoint(error, options.out);
+      throw withLastCheckpoint(error, this.#keeper.last);
     } finally {
       this.#display.done();
     }
   }
 
-  async #loop(startStep: number, signal: AbortSignal): Promise<TrainResult> {
+  async #loop(resume: LoopState, signal: AbortSignal): Promise<TrainResult> {
     const { options, optimizer, train: source, evaluation } = this.#job;
+    const { type, warmupSteps, decay } = this.#plan;
     const events = train({
       model: trainable(this.#job),
       optimizer,
       train: source,
       evaluation: evaluation ?? undefined,
       learningRate: options.learningRate,
-      schedule: options.lrSchedulerType,
-      warmupSteps: this.#warmupSteps,
+      schedule: type,
+      warmupSteps,
+      decay,
       epochs: options.numTrainEpochs,
       maxSteps: options.maxSteps,
       gradientAccumulationSteps: options.gradientAccumulationSteps,
@@ -142,7 +141,8 @@ export class TrainingRun {
       evalSteps: options.evalSteps,
       saveSteps: options.saveSteps,
       earlyStoppingPatience: options.earlyStoppingPatience,
-      startStep,
+      maxSkippedSteps: options.maxSkippedSteps,
+      resume,
       signal,
     });
     for (;;) {
@@ -155,35 +155,22 @@ export class TrainingRun {
   async #take(event: TrainEvent): Promise<void> {
     if (event.type === 'step') {
       const record = this.#history.step(event);
-      if (record !== null) await this.#log.record(record);
+      if (record !== null) await this.#logs.record(record);
       this.#display.step(event, record);
     } else if (event.type === 'evaluation') {
       this.#lastEvaluation = event;
-      this.#history.evaluation(event);
-      this.#log.amend(event.step, event.loss, event.perplexity);
+      await this.#logs.evaluation(event, this.#history.evaluation(event));
       this.#display.evaluation(event);
-      if (event.best && this.#job.options.earlyStoppingPatience > 0) await this.#best.remember();
+      if (event.best && this.#endsWithBest) await this.#best.remember();
     } else {
-      await this.#log.flush();
-      this.#ui.info(`step ${event.step}  saved ${await this.#checkpoint(event.step)}`);
+      await this.#logs.flush();
+      await this.#keeper.save(event.state, this.#history.figures);
     }
   }
 
-  async #checkpoint(step: number): Promise<string> {
-    const { options, optimizer, args } = this.#job;
-    const content = {
-      step,
-      files: await adapterFiles(this.#job),
-      optimizer: await optimizer.state(),
-      trainerState: formatTrainerState(this.#history.figures, this.#state, null),
-      args,
-    };
-    return writeCheckpoint(options.out, content, options.saveTotalLimit);
-  }
-
-  async #interrupted(step: number, startStep: number): Promise<RunOutcome> {
-    const checkpoint = step > startStep ? await this.#checkpoint(step) : null;
-    return { interrupted: true, step, checkpoint };
+  async #interrupted(state: LoopState, startStep: number): Promise<RunOutcome> {
+    if (state.step > startStep) await this.#keeper.save(state, this.#history.figures);
+    return { interrupted: true, step: state.step, checkpoint: this.#keeper.last };
   }
 
   async #finish(
@@ -194,9 +181,10 @@ export class TrainingRun {
     const { options, base, backend, adapterParameters, baseParameters } = this.#job;
     const { figures } = this.#history;
     const losses = figures.entries.filter((entry) => 'loss' in entry).map((entry) => entry.loss);
-    const restored = options.earlyStoppingPatience > 0 ? figures.best?.loss : undefined;
+    const restored = this.#endsWithBest ? figures.best?.loss : undefined;
     const after = restored ?? this.#lastEvaluation?.loss;
     const files = await adapterFiles(this.#job);
+    const bestFolder = await this.#keeper.bestFolder(result.state);
     const summary: RunSummary = {
       steps: figures.globalStep,
       epochs: figures.epoch,
@@ -204,6 +192,7 @@ export class TrainingRun {
       tokens: figures.tokensSeen,
       tokensPerSecond: this.#display.tokensPerSecond,
       trainLoss: result.meanLoss,
+      skippedSteps: result.skippedSteps,
       firstLoss: losses[0] ?? Number.NaN,
       lastLoss: losses.at(-1) ?? Number.NaN,
       evaluation: after === undefined ? null : { before: lossBefore, after },
@@ -227,7 +216,11 @@ export class TrainingRun {
       fillFolder(folder, {
         ...files,
         'README.md': modelCard(base, options, summary, VERSION),
-        'trainer_state.json': formatTrainerState(figures, this.#state, entry),
+        'trainer_state.json': formatTrainerState(figures, this.#state, {
+          loop: result.state,
+          bestFolder,
+          summary: entry,
+        }),
         'loss.svg': plotLosses(figures.entries, `${basename(options.out)} on ${base.name}`),
       }),
     );

@@ -40,7 +40,9 @@ export class TrainDisplay {
     ].join('  ');
     this.#progress.show(text, event.step / event.totalSteps);
     if (event.skipped)
-      this.#ui.warn(`step ${event.step}: the gradients were not finite, nothing was changed`);
+      this.#ui.warn(
+        `step ${event.step}: loss or gradients were not finite, nothing was changed (${event.skippedBatch ?? 'batch unknown'})`,
+      );
     if (record !== null && !isLive()) this.#ui.info(text);
   }
 

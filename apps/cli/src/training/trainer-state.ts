@@ -1,15 +1,38 @@
+import type { LoopState } from '@qlorajs/trainer';
 import type { Figures, HistoryEntry } from './history.js';
+import type { RunPlan } from './run-plan.js';
 
 /** What of the options shows in trainer_state.json. */
 export interface StateOptions {
-  readonly maxSteps: number;
+  readonly plan: RunPlan;
   readonly numTrainEpochs: number;
   readonly loggingSteps: number;
   readonly evalSteps: number;
   readonly saveSteps: number;
   readonly batchSize: number;
+  readonly earlyStoppingPatience: number;
   /** Parameters of base and adapter, for the count of operations. */
   readonly parameters: number;
+}
+
+/** Where a run is when its state is written. */
+export interface StateMoment {
+  readonly loop: LoopState;
+  /** The checkpoint of the best evaluation, if it was saved. */
+  readonly bestFolder: string | null;
+  /** The last entry, when the run is over. */
+  readonly summary: HistoryEntry | null;
+}
+
+/** The counter of transformers' EarlyStoppingCallback, where the run has such a limit. */
+function earlyStopping(patience: number, { evaluationsSinceBest }: LoopState): object {
+  if (patience === 0) return {};
+  return {
+    EarlyStoppingCallback: {
+      args: { early_stopping_patience: patience, early_stopping_threshold: 0 },
+      attributes: { early_stopping_patience_counter: evaluationsSinceBest },
+    },
+  };
 }
 
 /** `json.dumps(value, indent=2, sort_keys=True) + "\n"` of plain data. */
@@ -24,19 +47,18 @@ function sortedJson(value: unknown): string {
 /**
  * trainer_state.json in the form of transformers' `TrainerState`. `total_flos` is its estimate:
  * 6 operations a parameter and token.
- * @param summary the last entry, when the run is over
  */
 export function formatTrainerState(
   figures: Figures,
   options: StateOptions,
-  summary: HistoryEntry | null,
+  { loop, bestFolder, summary }: StateMoment,
 ): string {
   const { best, entries, epoch, globalStep, tokensSeen } = figures;
   const totalFlos = 6 * options.parameters * tokensSeen;
   return sortedJson({
     best_global_step: best?.step ?? null,
     best_metric: best?.loss ?? null,
-    best_model_checkpoint: null,
+    best_model_checkpoint: bestFolder,
     epoch,
     eval_steps: options.evalSteps,
     global_step: globalStep,
@@ -45,11 +67,12 @@ export function formatTrainerState(
     is_world_process_zero: true,
     log_history: summary === null ? entries : [...entries, { ...summary, total_flos: totalFlos }],
     logging_steps: options.loggingSteps,
-    max_steps: options.maxSteps,
+    max_steps: options.plan.totalSteps,
     num_input_tokens_seen: tokensSeen,
     num_train_epochs: options.numTrainEpochs,
     save_steps: options.saveSteps,
     stateful_callbacks: {
+      ...earlyStopping(options.earlyStoppingPatience, loop),
       TrainerControl: {
         args: {
           should_epoch_stop: false,

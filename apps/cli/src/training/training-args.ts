@@ -1,67 +1,105 @@
-import { createHash } from 'node:crypto';
 import { QLoraError } from '@qlorajs/errors';
 import type { TrainingOptions } from '../options/training-options.js';
+import { VERSION } from '../version.js';
 import type { TrainingArgs } from './checkpoint.js';
+import type { DataHashes } from './data.js';
 
-/** Options that a resumed run must share with the one that it goes on with. */
-const IDENTITY = [
-  'base',
-  'r',
-  'loraAlpha',
-  'loraDropout',
-  'targetModules',
-  'rankPattern',
-  'alphaPattern',
-  'useRslora',
-  'maxSeqLength',
-  'truncation',
-  'packing',
-  'trainOn',
-  'shuffle',
-  'evalSplit',
-  'perDeviceTrainBatchSize',
-  'gradientAccumulationSteps',
-  'loadIn4bit',
-  'bnb4bitUseDoubleQuant',
-  'seed',
-  'optim',
-] as const satisfies readonly (keyof TrainingOptions)[];
+/** Options that another value of makes no other run: where things lie, what is told, when it stops. */
+const FREE = [
+  'base', // told by its files
+  'data', // told by its content
+  'evalData',
+  'initAdapter', // a resumed run starts from the checkpoint's adapter
+  'chatTemplate', // told by what the rows became
+  'out',
+  'overwrite',
+  'resumeFromCheckpoint',
+  'saveSteps',
+  'saveTotalLimit',
+  'loggingSteps',
+  'reportTo',
+  'maxSkippedSteps',
+  'gradientCheckpointing', // recomputes the same numbers
+  'threads',
+  'vramBudget',
+  'json',
+  'quiet',
+  'verbose',
+] as const satisfies readonly (keyof TrainingOptions | 'json' | 'quiet' | 'verbose')[];
 
-/** Options that shape the learning rate: another value is a choice, but not the same run. */
-const SCHEDULE = [
-  'learningRate',
-  'lrSchedulerType',
-  'warmupSteps',
-  'warmupRatio',
-  'numTrainEpochs',
-  'maxSteps',
-] as const satisfies readonly (keyof TrainingOptions)[];
+/** Options that may grow when a run goes on longer; another value is told. */
+const TOLD = ['numTrainEpochs', 'maxSteps', 'backend', 'version'] as const;
 
-/** What a checkpoint records of the options and of the data. */
-export function trainingArgs(options: TrainingOptions, data: Uint8Array): TrainingArgs {
-  const dataSha256 = createHash('sha256').update(data).digest('hex');
-  return { ...options, dataSha256 };
+/** What a checkpoint records of options, base and data. */
+export function trainingArgs(
+  options: TrainingOptions,
+  hashes: DataHashes,
+  baseFiles: Readonly<Record<string, string>>,
+): TrainingArgs {
+  return { ...options, ...hashes, baseFiles, version: VERSION };
+}
+
+function text(value: unknown): string {
+  return JSON.stringify(value) ?? 'unset';
 }
 
 function changed(keys: readonly string[], saved: TrainingArgs, now: TrainingArgs): string[] {
-  const text = (value: unknown) => JSON.stringify(value) ?? 'unset';
   return keys
     .filter((key) => text(saved[key]) !== text(now[key]))
     .map((key) => `${key} was ${text(saved[key])} and is ${text(now[key])}`);
 }
 
+/** Which files of the base are others than they were. */
+function changedFiles(saved: TrainingArgs, now: TrainingArgs): string[] {
+  const [before, after] = [saved, now].map(
+    ({ baseFiles }) => (baseFiles ?? {}) as Record<string, string>,
+  );
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .filter((name) => before[name] !== after[name])
+    .sort();
+  if (names.length === 0) return [];
+  return [
+    `the base is another one (was ${text(saved.base)}, is ${text(now.base)}): ${names.join(', ')} changed`,
+  ];
+}
+
+/** What the data is told by, in words. */
+const DATA = {
+  dataSha256: 'the rows of --data have changed',
+  evalDataSha256: 'the rows of --eval-data have changed',
+  examplesSha256: 'the rows become other tokens (chat template, tokenizer or version)',
+} as const;
+
+function changedData(saved: TrainingArgs, now: TrainingArgs): string[] {
+  const differing = Object.entries(DATA).filter(([key]) => saved[key] !== now[key]);
+  // Other rows are other tokens: said once.
+  const told =
+    differing.length > 1 ? differing.filter(([key]) => key !== 'examplesSha256') : differing;
+  return told.map(([key, words]) => `${words} (sha256 was ${saved[key]}, is ${now[key]})`);
+}
+
 /**
  * Compares a run with the one that it resumes.
- * @returns differences of the schedule, to be told
+ * @returns differences that leave it the same run, to be told
  * @throws QLoraError `RESUME_MISMATCH` when another run would come of it
  */
 export function checkSameRun(saved: TrainingArgs, now: TrainingArgs): string[] {
-  const problems = changed([...IDENTITY, 'dataSha256'], saved, now);
+  const apart = new Set<string>([...FREE, ...TOLD, ...Object.keys(DATA), 'baseFiles']);
+  const keys = [...new Set([...Object.keys(saved), ...Object.keys(now)])];
+  const problems = [
+    ...changed(
+      keys.filter((key) => !apart.has(key)),
+      saved,
+      now,
+    ),
+    ...changedFiles(saved, now),
+    ...changedData(saved, now),
+  ];
   if (problems.length > 0)
     throw new QLoraError(
       'RESUME_MISMATCH',
-      `this is not the run that the checkpoint belongs to: ${problems.join('; ')}; give the same options and data, or start anew without --resume-from-checkpoint`,
+      `this is not the run that the checkpoint belongs to: ${problems.join('; ')}; give the same base, options and data, or start anew without --resume-from-checkpoint`,
       { details: { problems } },
     );
-  return changed(SCHEDULE, saved, now);
+  return changed(TOLD, saved, now);
 }

@@ -1,0 +1,60 @@
+import type { BatchSource, TrainableModel, TrainerOptimizer } from './interfaces.js';
+
+/** The micro-batches of one optimizer step. */
+export interface Window<B> {
+  readonly batches: readonly B[];
+  /** Of the whole run, of the first of them. */
+  readonly firstMicroBatch: number;
+}
+
+/** What one optimizer step came to. */
+export interface WindowResult {
+  readonly loss: number;
+  readonly gradNorm: number;
+  readonly skipped: boolean;
+  readonly skippedBatch: string | null;
+  readonly trainedTokens: number;
+}
+
+/** Another mask for every micro-batch of a run, and the same again when a run is resumed. */
+export function dropoutSeed(seed: number, microBatch: number): number {
+  return (Math.imul(seed + 1, 0x9e3779b1) + microBatch) >>> 0;
+}
+
+/**
+ * One optimizer step. Loss and gradients are divided by the trained tokens of the whole window. When
+ * a loss or a gradient is not finite, nothing is changed.
+ */
+export async function takeWindow<B>(
+  { batches, firstMicroBatch }: Window<B>,
+  learningRate: number,
+  seed: number,
+  parts: {
+    readonly model: TrainableModel<B>;
+    readonly optimizer: TrainerOptimizer;
+    readonly train: BatchSource<B>;
+  },
+): Promise<WindowResult> {
+  const { model, optimizer, train } = parts;
+  const trainedTokens = batches.reduce((total, batch) => total + train.trainedTokens(batch), 0);
+  const bad: B[] = [];
+  let lossSum = 0;
+  optimizer.zeroGrad();
+  for (const [i, batch] of batches.entries()) {
+    const options = {
+      normalizer: trainedTokens,
+      dropoutSeed: dropoutSeed(seed, firstMicroBatch + i),
+    };
+    const result = await model.forwardBackward(batch, options);
+    if (!Number.isFinite(result.lossSum)) bad.push(batch);
+    lossSum += result.lossSum;
+  }
+  const loss = lossSum / trainedTokens;
+  const { gradNorm, skipped } =
+    bad.length > 0 ? { gradNorm: Number.NaN, skipped: true } : await optimizer.step(learningRate);
+  const blamed = bad.length > 0 ? bad : batches;
+  const { describe } = train;
+  const skippedBatch =
+    skipped && describe ? blamed.map((batch) => describe.call(train, batch)).join('; ') : null;
+  return { loss, gradNorm, skipped, skippedBatch, trainedTokens };
+}
