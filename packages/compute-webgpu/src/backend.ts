@@ -9,6 +9,7 @@ import { adapterName, bestTier, isSoftware, openDevice, type Tier } from './devi
 import { Transfer } from './device/transfer.js';
 import { type Engine, Scratch } from './engine.js';
 import { halvesToFloats } from './half.js';
+import { HeldProduct } from './ops/linear/held.js';
 import { bindOps } from './ops.js';
 
 /** How the GPU is chosen and used. */
@@ -67,6 +68,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
     scratch: new Scratch(memory, recorder),
   };
+  const product = new HeldProduct(engine);
   // Dawn's process-wide object must stay reachable for as long as anything runs.
   let held: GPU | null = gpu;
   return {
@@ -84,21 +86,24 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       maxBindingBytes: maxBinding,
       workgroupMemoryBytes: limits.maxComputeWorkgroupStorageSize,
     },
-    ops: bindOps(engine),
+    ops: bindOps(engine, product),
     empty(dtype: DType, shape: readonly number[], label = ''): Tensor {
       faults.check();
       return memory.allocate(dtype, shape, label);
     },
     write(tensor: Tensor, data: TensorData, offset = 0): void {
+      product.flush();
       transfer.write(tensor, data, offset);
     },
     async read(tensor: Tensor): Promise<Float32Array> {
+      product.flush();
       const { buffer } = await transfer.read(tensor);
       return tensor.dtype === 'f16'
         ? halvesToFloats(new Uint16Array(buffer))
         : new Float32Array(buffer);
     },
     async readIntegers(tensor: Tensor) {
+      product.flush();
       const bytes = await transfer.read(tensor);
       if (tensor.dtype === 'u8') return bytes;
       return tensor.dtype === 'i32' ? new Int32Array(bytes.buffer) : new Uint32Array(bytes.buffer);
@@ -107,6 +112,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       return { ...tensor, shape, size: sizeOf(shape), offset: tensor.offset + offset };
     },
     free(tensor: Tensor): void {
+      product.flush();
       recorder.flush();
       memory.release(tensor);
     },
@@ -115,6 +121,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     onShortage: (reclaim) => memory.counter.onShortage(reclaim),
     async sync() {
       faults.check();
+      product.flush();
       recorder.flush();
       await device.queue.onSubmittedWorkDone();
       faults.check();

@@ -10,7 +10,7 @@ import { dropout } from './ops/dropout/dropout.js';
 import { axpby, fill } from './ops/elementwise/elementwise.js';
 import { gelu, geluBackward } from './ops/gelu/gelu.js';
 import { layerNorm, layerNormBackward } from './ops/layer-norm/layer-norm.js';
-import { linear, linearBackward } from './ops/linear/linear.js';
+import type { HeldProduct } from './ops/linear/held.js';
 import { matmul } from './ops/matmul/matmul.js';
 import { dequantizeNf4 } from './ops/nf4/dequantize.js';
 import { quantizeNf4 } from './ops/nf4/quantize.js';
@@ -19,33 +19,41 @@ import { rotary } from './ops/rotary/rotary.js';
 import { gatherRows, scatterAddRows, scatterRows } from './ops/rows/rows.js';
 
 /** Every operation, on one engine. */
-export function bindOps(engine: Engine): Ops {
+export function bindOps(engine: Engine, product: HeldProduct): Ops {
+  const after =
+    <Args>(operation: (engine: Engine, args: Args) => void) =>
+    (args: Args): void => {
+      product.flush();
+      operation(engine, args);
+    };
   return {
-    gatherRows: (args) => gatherRows(engine, args),
-    scatterRows: (args) => scatterRows(engine, args),
-    scatterAddRows: (args) => scatterAddRows(engine, args),
-    layerNorm: (args) => layerNorm(engine, args),
-    layerNormBackward: (args) => layerNormBackward(engine, args),
-    linear: (args) => linear(engine, args),
-    linearBackward: (args) => linearBackward(engine, args),
-    matmul: (args) => matmul(engine, args),
-    rotary: (args) => rotary(engine, args),
-    attention: (args) => attention(engine, args),
-    attentionBackward: (args) => attentionBackward(engine, args),
-    gelu: (args) => gelu(engine, args),
-    geluBackward: (args) => geluBackward(engine, args),
-    crossEntropy: (args) => crossEntropy(engine, args),
-    dropout: (args) => dropout(engine, args),
-    axpby: (args) => axpby(engine, args),
-    fill: (args) => fill(engine, args),
-    sumSquares: (args) => sumSquares(engine, args),
-    clipScale: (args) => clipScale(engine, args),
-    adamw: (args) => adamw(engine, args),
-    adamw8bit: (args) => adamw8bit(engine, args),
-    dequantizeNf4: (args) => dequantizeNf4(engine, args),
-    quantizeNf4: (args) => quantizeNf4(engine, args),
-    scaleColumns: (args) => scaleColumns(engine, args),
-    columnSums: (args) => columnSums(engine, args),
-    inverseRowNorms: (args) => inverseRowNorms(engine, args),
+    gatherRows: after(gatherRows),
+    scatterRows: after(scatterRows),
+    scatterAddRows: after(scatterAddRows),
+    layerNorm: after(layerNorm),
+    layerNormBackward: after(layerNormBackward),
+    linear: (args) => product.linear(args),
+    linearBackward: (args) => product.linearBackward(args),
+    matmul(args) {
+      if (!product.takes(args)) matmul(engine, args);
+    },
+    rotary: after(rotary),
+    attention: after(attention),
+    attentionBackward: after(attentionBackward),
+    gelu: after(gelu),
+    geluBackward: after(geluBackward),
+    crossEntropy: after(crossEntropy),
+    dropout: after(dropout),
+    axpby: after(axpby),
+    fill: after(fill),
+    sumSquares: after(sumSquares),
+    clipScale: after(clipScale),
+    adamw: after(adamw),
+    adamw8bit: after(adamw8bit),
+    dequantizeNf4: after(dequantizeNf4),
+    quantizeNf4: after(quantizeNf4),
+    scaleColumns: after(scaleColumns),
+    columnSums: after(columnSums),
+    inverseRowNorms: after(inverseRowNorms),
   };
 }

@@ -119,6 +119,30 @@ describe.skipIf(!gpu)(`WebGPU device${reason ? `: skipped, ${reason}` : ''}`, as
   });
 
   test.each([
+    ['rows with few columns', 37, 16, 1028, false, true],
+    ['rows with few columns, a factor of rows', 300, 8, 520, false, false],
+    ['outer products, columns first', 260, 16, 91, true, false],
+    ['outer products, ranks first', 4, 516, 200, true, false],
+  ])('thin products: %s', async (_, m, n, k, transposeA, transposeB) => {
+    const run = async (device: Backend, beta: number) => {
+      const a = tensorFrom(device, counting(m * k).map(Math.sin), [m, k]);
+      const b = tensorFrom(device, counting(k * n).map(Math.cos), [k, n]);
+      const out = tensorFrom(device, counting(m * n).map(Math.sin), [m, n]);
+      device.ops.matmul({ a, b, out, m, n, k, transposeA, transposeB, alpha: 0.5, beta });
+      const values = await device.read(out);
+      for (const tensor of [a, b, out]) device.free(tensor);
+      return values;
+    };
+    for (const beta of [0, 2]) {
+      const [actual, expected] = [
+        await run(backend, beta),
+        await run(createReferenceBackend(), beta),
+      ];
+      expect(compareValues(actual, expected, OP_TOLERANCES.matmul)).toEqual([]);
+    }
+  });
+
+  test.each([
     ['a long k is cut into parts', 20, 7, 900],
     ['a short k', 512, 530, 9],
     ['tiles of 128', 1024, 1030, 33],

@@ -3,6 +3,7 @@ import { opCases } from '@qlorajs/compute/testing';
 import { expect, test } from 'vitest';
 import { create } from 'webgpu';
 import { createWebGpuBackend } from '../src/index.js';
+import { adapterLayer } from './adapter-layer.js';
 
 /**
  * Dawn without a GPU, which computes nothing but compiles everything: it lets the f16 and the
@@ -68,6 +69,7 @@ test.each(['f16', 'matrix'] as const)('every kernel of tier %s compiles', async 
   const gpu = compilingGpu(compiled);
   const backend = await createWebGpuBackend({ gpu, tier });
   for (const each of opCases()) await each.run(backend);
+  for (const rows of [1, 40]) await adapterLayer(backend, rows, false);
   expect(compiled.length).toBeGreaterThan(60);
   expect((await Promise.all(compiled)).flat()).toEqual([]);
   await backend.dispose();

@@ -1,4 +1,5 @@
 export { compareValues, type Mismatch } from './testing/compare.js';
-export { checkCase, type OpCase } from './testing/op-case.js';
+export { checkCase, type OpCase, randomTensor } from './testing/op-case.js';
 export { opCases } from './testing/op-cases.js';
 export { OP_TOLERANCES, type Tolerance } from './testing/tolerances.js';
+export { randomWeight } from './testing/weights.js';

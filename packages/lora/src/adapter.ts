@@ -1,4 +1,4 @@
-import { type Backend, type Parameter, type Tensor, tensorFrom } from '@qlorajs/compute';
+import { type Backend, type Parameter, sizeOf, type Tensor, tensorFrom } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraConfig } from './config.js';
 import { initialMatrices } from './init.js';
@@ -7,6 +7,7 @@ import {
   type EmbeddingShape,
   type PlannedTensor,
   planAdapter,
+  plannedTensors,
   type TokenModule,
 } from './plan.js';
 import type { TargetShape } from './targets.js';
@@ -60,14 +61,19 @@ export function buildAdapter(
   const dispose = (): void => {
     for (const tensor of allocated.splice(0)) backend.free(tensor);
   };
-  const parameter = (tensor: PlannedTensor): Parameter => {
-    const value = tensorFrom(backend, valuesOf(tensor), tensor.shape, tensor.key);
-    allocated.push(value);
-    const grad = backend.empty('f32', tensor.shape, `${tensor.key}.grad`);
-    allocated.push(grad);
-    return { name: tensor.key, value, grad };
-  };
+  // Gradients lie side by side, so that clearing them and taking their norm is one operation each.
+  const total = plannedTensors(plan).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  let used = 0;
   try {
+    const grads = backend.empty('f32', [total], 'gradients');
+    allocated.push(grads);
+    const parameter = (tensor: PlannedTensor): Parameter => {
+      const value = tensorFrom(backend, valuesOf(tensor), tensor.shape, tensor.key);
+      allocated.push(value);
+      const grad = backend.view(grads, used, tensor.shape);
+      used += sizeOf(tensor.shape);
+      return { name: tensor.key, value, grad };
+    };
     const layers = new Map(
       plan.layers.map(({ name, rank, scaling, a, b }) => [
         name,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Backend, createReferenceBackend, type Parameter, tensorFrom } from '@qlorajs/compute';
 import { describe, expect, test } from 'vitest';
+import { contiguous } from './contiguous.js';
 import { type AdamWOptions, createAdamW, type Optimizer } from './index.js';
 
 type Named<T> = Readonly<Record<string, T>>;
@@ -177,4 +178,17 @@ test('refuses wrong options and lists of parameters', () => {
     );
   expect(() => createAdamW(backend, [])).toThrowError(/empty/);
   expect(() => createAdamW(backend, [parameters[0]!, parameters[0]!])).toThrowError(/listed twice/);
+});
+
+test('gradients that lie side by side are one tensor to clear and to sum', () => {
+  const backend = createReferenceBackend();
+  const whole = backend.empty('f32', [10]);
+  const [a, b] = [backend.view(whole, 0, [2, 3]), backend.view(whole, 6, [2])];
+  const apart = backend.view(whole, 9, [1]);
+  const merged = contiguous([a, b, apart, backend.empty('f32', [2])]);
+  expect(merged.map(({ offset, size }) => [offset, size])).toEqual([
+    [0, 8],
+    [9, 1],
+    [0, 2],
+  ]);
 });

@@ -6,6 +6,7 @@ import {
   tensorFrom,
 } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
+import { contiguous } from './contiguous.js';
 import {
   bitsFor,
   codeMapValues,
@@ -146,11 +147,12 @@ export function createAdamW(
     ? tensorFrom(backend, codeMapValues(), [512], 'code maps of the moments')
     : null;
   const own = [squares, scale, ...(codeMaps ? [codeMaps] : [])];
+  const gradients = contiguous(parameters.map(({ grad }) => grad));
   let taken = 0;
 
   const gradNorm = async (): Promise<number> => {
-    parameters.forEach(({ grad }, i) => {
-      ops.sumSquares({ x: grad, out: squares, accumulate: i > 0 });
+    gradients.forEach((x, i) => {
+      ops.sumSquares({ x, out: squares, accumulate: i > 0 });
     });
     return Math.sqrt((await backend.read(squares))[0]!);
   };
@@ -170,7 +172,7 @@ export function createAdamW(
       return { gradNorm: norm, skipped: false };
     },
     zeroGrad() {
-      for (const { grad } of parameters) ops.fill({ out: grad, value: 0 });
+      for (const out of gradients) ops.fill({ out, value: 0 });
     },
     async state() {
       const tensors: Record<string, Float32Array | Uint8Array> = {};

@@ -17,6 +17,8 @@ export interface MatrixGemm {
   readonly bAlongK: boolean;
   /** Whether all sizes are multiples of the tile's: no bound needs to be checked while staging. */
   readonly whole: boolean;
+  /** Text before the stores of a column `n`. */
+  readonly column: string;
   /** Text that gives the sum `value` at row `m` and column `n`, over part `part` of k, to the output. */
   readonly store: string;
 }
@@ -91,7 +93,7 @@ function staging(
  * `span` in `p.span`. The sums leave through workgroup memory, since a subgroup matrix cannot be
  * scaled by row.
  */
-export function matrixGemmBody({ tile, bAlongK, whole, store }: MatrixGemm): string {
+export function matrixGemmBody({ tile, bAlongK, whole, column, store }: MatrixGemm): string {
   const { rows, columns, depth, subgroupRows, subgroupColumns } = tile;
   const threads = threadsOf(tile);
   const across = columns / subgroupColumns;
@@ -191,11 +193,14 @@ fn main(
       (j) => `
   subgroupMatrixStore<row_major>(&sums, mine, c${i}_${j}, 16u);
   workgroupBarrier();
-  for (var e = lane; e < 256u; e += ${SUBGROUP}u) {
-    let m = firstRow + partRow + ${16 * i}u + e / 16u;
-    let n = firstColumn + partColumn + ${16 * j}u + e % 16u;
-    let value = sums[mine + e];
-    if (m < p.m && n < p.n) { ${store} }
+  {
+    let n = firstColumn + partColumn + ${16 * j}u + lane % 16u;
+    ${column}
+    for (var e = lane; e < 256u; e += ${SUBGROUP}u) {
+      let m = firstRow + partRow + ${16 * i}u + e / 16u;
+      let value = sums[mine + e];
+      if (m < p.m && n < p.n) { ${store} }
+    }
   }
   workgroupBarrier();`,
     ),

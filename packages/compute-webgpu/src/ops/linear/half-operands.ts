@@ -86,38 +86,49 @@ export function halfRows(
 
 const kernels = new Memo<KernelSpec>();
 
-const TABLE = [...NF4_CODE].map((value, i) => `table[${i}] = ${value};`).join(' ');
+const TABLE = [...NF4_CODE].map((value, i) => `nibbles[${i}] = ${value};`).join(' ');
 
-/** A thread decodes `words` words of eight codes; a block holds a multiple of eight. */
+/**
+ * A thread decodes `words` words of eight codes; a block holds a multiple of eight. A table of both
+ * codes of a byte halves the look-ups, and all loads are issued before the first is waited for.
+ */
 function dequantizeKernel(weight: Nf4Weight, words: number): KernelSpec {
   const reader = weightReader(weight);
   const key = `dequantize to f16, ${reader.key} ${words}`;
+  const each = (text: (i: number) => string) =>
+    Array.from({ length: words }, (_, i) => text(i)).join('\n');
+  const pair = (i: number, shift: number) =>
+    `bitcast<u32>(vec2h(pairs[(word${i} >> ${shift}u) & 255u] * scale${i}))`;
   return kernels.get(key, () => ({
     key,
     directives: 'enable f16;',
     bindings: { ...reader.bindings, halves: write('vec4u') },
     params: { ...reader.params, size: 'u32' },
     body: /* wgsl */ `${reader.declarations}
-var<workgroup> table: array<f32, 16>;
+var<workgroup> nibbles: array<f32, 16>;
+var<workgroup> pairs: array<vec2f, ${WIDTH}>;
 @compute @workgroup_size(${WIDTH})
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
+  // Neighbouring threads have neighbouring words.
+  let first = (group.y * groups.x + group.x) * ${WIDTH * words}u + (local / 32u) * ${32 * words}u + local % 32u;
+  ${each(
+    (i) => `let at${i} = min(first + ${32 * i}u, p.size - 1u);
+  let word${i} = codes[p.codesAt / 4u + at${i}];
+  let scale${i} = scaleAt(at${i} * 8u / p.blockSize);`,
+  )}
   if (local == 0u) { ${TABLE} }
   workgroupBarrier();
-  let first = (group.y * groups.x + group.x) * ${WIDTH * words}u + (local / 32u) * ${32 * words}u + local % 32u;
-  for (var step = 0u; step < ${words}u; step++) {
-    // Neighbouring threads have neighbouring words.
-    let i = first + step * 32u;
-    if (i >= p.size) { return; }
-    let word = codes[p.codesAt / 4u + i];
-    let scale = scaleAt(i * 8u / p.blockSize);
-    halves[p.halvesAt / 8u + i] = vec4u(
-      ${[0, 8, 16, 24].map((shift) => `bitcast<u32>(vec2h(vec2f(table[(word >> ${shift + 4}u) & 15u], table[(word >> ${shift}u) & 15u]) * scale))`).join(', ')},
-    );
-  }
+  pairs[local] = vec2f(nibbles[local >> 4u], nibbles[local & 15u]);
+  workgroupBarrier();
+  ${each(
+    (i) => `if (first + ${32 * i}u < p.size) {
+    halves[p.halvesAt / 8u + at${i}] = vec4u(${[0, 8, 16, 24].map((shift) => pair(i, shift)).join(', ')});
+  }`,
+  )}
 }`,
   }));
 }

@@ -7,9 +7,17 @@ import { gemmBody, gemmPlan, tileKey } from '../../wgsl/gemm.js';
 import { MATRIX_DIRECTIVES, matrixGemmBody } from '../../wgsl/matrix-gemm.js';
 import { type HalfRows, halfRows, halfWeight } from './half-operands.js';
 import type { LinearBackwardPart, LinearPart } from './linear-f32.js';
+import {
+  type LowRank,
+  lowRankBindings,
+  lowRankColumn,
+  lowRankKey,
+  lowRankTensors,
+  lowRankTerm,
+} from './low-rank.js';
 import { type MatrixPlan, matrixPlan } from './matrix-plan.js';
 
-/** out (+)= scales * (A B) + bias, with A `[m, k]` and B `[n, k]` or `[k, n]` in f16. */
+/** out (+)= scales * (A B) + bias + low rank, with A `[m, k]` and B `[n, k]` or `[k, n]` in f16. */
 interface Product {
   readonly a: HalfRows;
   readonly b: Tensor;
@@ -20,6 +28,7 @@ interface Product {
   readonly out: Tensor;
   readonly outStride: number;
   readonly accumulate: boolean;
+  readonly lowRank: LowRank | null;
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -33,32 +42,41 @@ const SIZES = {
   span: 'u32',
   bRows: 'u32',
   outStride: 'u32',
+  lowScale: 'f32',
 } as const;
 
 const STORE_PART = 'out[p.outAt + (part * p.m + m) * p.n + n] = value;';
 
-function storeText({ bias, accumulate }: Product): string {
+/** Text that gives `value` at row `m` and column `n` to the output, after `columnText` of the column. */
+function storeText({ bias, accumulate, lowRank }: Product): string {
   return /* wgsl */ `{
       let at = p.outAt + m * p.outStride + n;
-      out[at] = value * scales[p.scalesAt + m]${bias ? ' + bias[p.biasAt + n]' : ''}${accumulate ? ' + out[at]' : ''};
+      out[at] = value * scales[p.scalesAt + m]${bias ? ' + bias[p.biasAt + n]' : ''}${lowRankTerm(lowRank)}${accumulate ? ' + out[at]' : ''};
     }`;
 }
 
+const columnText = ({ lowRank, bAlongK }: Product) => lowRankColumn(lowRank, bAlongK);
+
 /** Names what of a product is part of a kernel's text. */
-function variant({ bAlongK, bias, accumulate }: Product): string {
-  return `${bAlongK ? 'NT' : 'NN'}${bias ? ' bias' : ''}${accumulate ? ' accumulate' : ''}`;
+function variant({ bAlongK, bias, accumulate, lowRank }: Product): string {
+  return `${bAlongK ? 'NT' : 'NN'}${bias ? ' bias' : ''}${lowRankKey(lowRank)}${accumulate ? ' accumulate' : ''}`;
 }
 
-function outputBindings({ bias }: Product): KernelSpec['bindings'] {
-  return { scales: read(), ...(bias ? { bias: read() } : {}), out: write() };
+function outputBindings({ bias, lowRank, bAlongK }: Product): KernelSpec['bindings'] {
+  return {
+    scales: read(),
+    ...(bias ? { bias: read() } : {}),
+    ...lowRankBindings(lowRank, bAlongK),
+    out: write(),
+  };
 }
 
-function outputTensors({ a, bias, out }: Product): Record<string, Tensor> {
-  return { scales: a.scales, ...(bias ? { bias } : {}), out };
+function outputTensors({ a, bias, lowRank, out }: Product): Record<string, Tensor> {
+  return { scales: a.scales, ...(bias ? { bias } : {}), ...lowRankTensors(lowRank), out };
 }
 
-function sizes({ m, n, k, bRows, outStride }: Product, span: number) {
-  return { m, n, k, span, bRows, outStride };
+function sizes({ m, n, k, bRows, outStride, lowRank }: Product, span: number) {
+  return { m, n, k, span, bRows, outStride, lowScale: lowRank?.scale ?? 0 };
 }
 
 /** The product on subgroup matrices, in parts of k where there are few tiles. */
@@ -78,7 +96,13 @@ function matrixProduct(engine: Engine, product: Product, plan: MatrixPlan): void
       ...(split ? { out: write() } : outputBindings(product)),
     },
     params: SIZES,
-    body: matrixGemmBody({ tile, bAlongK, whole, store: split ? STORE_PART : storeText(product) }),
+    body: matrixGemmBody({
+      tile,
+      bAlongK,
+      whole,
+      column: split ? '' : columnText(product),
+      store: split ? STORE_PART : storeText(product),
+    }),
   }));
   const params = sizes(product, span);
   const operands = { a: a.values, b };
@@ -103,6 +127,7 @@ function sumParts(engine: Engine, product: Product, parts: Tensor, count: number
   for (var part = 0u; part < p.count; part++) { value += parts[p.partsAt + part * p.size + i]; }
   let m = i / p.n;
   let n = i % p.n;
+  ${columnText(product)}
   ${storeText(product)}`),
   }));
   const size = product.m * product.n;
@@ -132,7 +157,10 @@ fn loadB(k: u32, n: u32) -> f32 {
   ${bAlongK ? '' : 'if (k >= p.bRows) { return 0.0; }'}
   return f32(b[p.bAt + ${bAlongK ? 'n * p.k + k' : 'k * p.n + n'}]);
 }
-fn store(m: u32, n: u32, value: f32, _part: u32) { ${storeText(product)} }`,
+fn store(m: u32, n: u32, value: f32, _part: u32) {
+  ${columnText(product)}
+  ${storeText(product)}
+}`,
         aAlongK: true,
         bAlongK,
       },
@@ -144,21 +172,25 @@ fn store(m: u32, n: u32, value: f32, _part: u32) { ${storeText(product)} }`,
 }
 
 /** out = x W^T + bias with f16 operands and f32 sums. */
-export function linearHalf(engine: Engine, part: LinearPart): void {
+export function linearHalf(engine: Engine, part: LinearPart, lowRank: LowRank | null): void {
   const { x, weight, bias, out, outStride, accumulate } = part;
   const [n, k] = weight.shape;
   const m = x.size / k;
   const plan = engine.tier === 'matrix' ? matrixPlan(engine, { m, n, k, bAlongK: true }) : null;
   const a = halfRows(engine, x, { rows: m, width: k, stride: k }, plan?.paddedRows ?? m);
   const b = halfWeight(engine, weight);
-  const output = { bias, out, outStride, accumulate };
+  const output = { bias, out, outStride, accumulate, lowRank };
   const product: Product = { a, b, bAlongK: true, bRows: n, ...output, m, n, k };
   if (plan) matrixProduct(engine, product, plan);
   else tiledProduct(engine, product);
 }
 
 /** dX = dOut W with f16 operands and f32 sums; dOut's rows are scaled, so that none underflows. */
-export function linearBackwardHalf(engine: Engine, part: LinearBackwardPart): void {
+export function linearBackwardHalf(
+  engine: Engine,
+  part: LinearBackwardPart,
+  lowRank: LowRank | null,
+): void {
   const { dOut, weight, dX, dOutStride, accumulate } = part;
   const [width, n] = weight.shape;
   const m = dX.size / n;
@@ -166,7 +198,7 @@ export function linearBackwardHalf(engine: Engine, part: LinearBackwardPart): vo
   const plan = engine.tier === 'matrix' ? matrixPlan(engine, { m, n, k, bAlongK: false }) : null;
   const a = halfRows(engine, dOut, { rows: m, width, stride: dOutStride }, plan?.paddedRows ?? m);
   const b = halfWeight(engine, weight);
-  const output = { bias: null, out: dX, outStride: n, accumulate };
+  const output = { bias: null, out: dX, outStride: n, accumulate, lowRank };
   const product: Product = { a, b, bAlongK: false, bRows: width, ...output, m, n, k };
   if (plan) matrixProduct(engine, product, plan);
   else tiledProduct(engine, product);

@@ -5,6 +5,7 @@ import { type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { weightParams, weightReader, weightTensors } from '../../wgsl/weight.js';
 import type { LinearPart } from './linear-f32.js';
+import { type LowRank, lowRankTensors } from './low-rank.js';
 
 /** Rows of x up to which reading the weight, not arithmetic, is what takes the time. */
 export const FEW_ROWS = 8;
@@ -89,16 +90,25 @@ export function isFewRows({ x, weight, out }: LinearPart): boolean {
 }
 
 /** out = x W^T + bias for a few rows: every weight is read once, and decoded in registers. */
-export function linearRows(engine: Engine, part: LinearPart): void {
+export function linearRows(engine: Engine, part: LinearPart, lowRank: LowRank | null = null): void {
   const { x, weight, bias, out, outStride, accumulate } = part;
   const [n, k] = weight.shape;
   const rows = x.size / k;
   const reader = vectorReader(weight);
   const { key: kind, params: weightParamTypes } = weightReader(weight);
-  const key = `linear rows ${kind} ${rows}${bias ? ' bias' : ''}${accumulate ? ' accumulate' : ''}`;
-  const kernel = kernels.get(key, () => rowsKernel(key, rows, reader, weightParamTypes, part));
-  const tensors = { x, ...weightTensors(weight), ...(bias ? { bias } : {}), out };
-  const params = { ...weightParams(weight), n, k, outStride };
+  const key = `linear rows ${kind} ${rows}${bias ? ' bias' : ''}${lowRank ? ' low rank' : ''}${accumulate ? ' accumulate' : ''}`;
+  const kernel = kernels.get(key, () =>
+    rowsKernel(key, rows, reader, weightParamTypes, part, lowRank !== null),
+  );
+  const tensors = {
+    x,
+    ...weightTensors(weight),
+    ...(bias ? { bias } : {}),
+    ...lowRankTensors(lowRank),
+    out,
+  };
+  const { rank, scale: lowScale } = lowRank ?? { rank: 0, scale: 0 };
+  const params = { ...weightParams(weight), n, k, outStride, rank, lowScale };
   engine.recorder.dispatch(kernel, tensors, params, flatGroups(Math.ceil(n / OUTPUTS)));
 }
 
@@ -108,6 +118,7 @@ function rowsKernel(
   reader: VectorReader,
   weightParamTypes: KernelSpec['params'],
   { bias, accumulate }: LinearPart,
+  hasLowRank: boolean,
 ): KernelSpec {
   const each = (count: number, text: (i: number) => string) =>
     Array.from({ length: count }, (_, i) => text(i)).join('\n');
@@ -117,9 +128,13 @@ function rowsKernel(
       x: read('vec4f'),
       ...reader.binding,
       ...(bias ? { bias: read() } : {}),
+      ...(hasLowRank ? { hidden: read(), factor: read() } : {}),
       out: write(),
     },
-    params: { ...weightParamTypes, n: 'u32', k: 'u32', outStride: 'u32' },
+    params: {
+      ...weightParamTypes,
+      ...{ n: 'u32', k: 'u32', outStride: 'u32', rank: 'u32', lowScale: 'f32' },
+    },
     body: /* wgsl */ `${reader.declarations}
 var<workgroup> sums: array<f32, ${rows * OUTPUTS * LANES}>;
 @compute @workgroup_size(${OUTPUTS * LANES})
@@ -146,6 +161,14 @@ fn main(
       }`,
       )}
       ${each(rows, (r) => `sum${r} += part${r} * scale;`)}
+    }
+    ${
+      hasLowRank
+        ? `for (var j = lane; j < p.rank; j += ${LANES}u) {
+      let factorAt = factor[p.factorAt + output * p.rank + j] * p.lowScale;
+      ${each(rows, (r) => `sum${r} += hidden[p.hiddenAt + ${r}u * p.rank + j] * factorAt;`)}
+    }`
+        : ''
     }
   }
   ${each(rows, (r) => `sums[${r * OUTPUTS * LANES}u + local] = sum${r};`)}

@@ -1,7 +1,5 @@
 import {
   BYTES_PER_ELEMENT,
-  checkLinear,
-  checkLinearBackward,
   type LinearArgs,
   type LinearBackwardArgs,
   type LinearWeight,
@@ -12,6 +10,7 @@ import { hasHalves } from './half-operands.js';
 import { type LinearPart, linearBackwardF32, linearF32 } from './linear-f32.js';
 import { linearBackwardHalf, linearHalf } from './linear-half.js';
 import { isFewRows, linearRows } from './linear-rows.js';
+import type { LowRank } from './low-rank.js';
 
 /** Rows [first, first + count) of a weight. */
 export interface WeightPart {
@@ -36,8 +35,12 @@ export function weightParts(engine: Engine, weight: LinearWeight): WeightPart[] 
   });
 }
 
-export function linear(engine: Engine, args: LinearArgs): void {
-  checkLinear(args);
+/** Whether the update of an adapter can be added while the product is written. */
+function canAddLowRank(engine: Engine, weight: LinearWeight): boolean {
+  return engine.tier !== 'f32' && hasHalves(weight) && weightParts(engine, weight).length === 1;
+}
+
+export function linear(engine: Engine, args: LinearArgs, lowRank: LowRank | null): void {
   const { bias, out } = args;
   for (const { weight, first, count } of weightParts(engine, args.weight)) {
     const part: LinearPart = {
@@ -47,24 +50,42 @@ export function linear(engine: Engine, args: LinearArgs): void {
       out: slice(out, first, out.size - first),
       outStride: args.weight.shape[0],
     };
-    if (isFewRows(part)) linearRows(engine, part);
-    else if (engine.tier !== 'f32' && hasHalves(weight)) linearHalf(engine, part);
+    if (isFewRows(part)) linearRows(engine, part, lowRank);
+    else if (engine.tier !== 'f32' && hasHalves(weight)) linearHalf(engine, part, lowRank);
     else linearF32(engine, part);
   }
 }
 
-export function linearBackward(engine: Engine, args: LinearBackwardArgs): void {
-  checkLinearBackward(args);
+/** Whether {@link linear} would add an adapter's update itself. */
+export function linearTakesLowRank(engine: Engine, args: LinearArgs): boolean {
+  const { weight } = args;
+  if (weightParts(engine, weight).length > 1) return false;
+  return isFewRows({ ...args, outStride: weight.shape[0] }) || canAddLowRank(engine, weight);
+}
+
+export function linearBackward(
+  engine: Engine,
+  args: LinearBackwardArgs,
+  lowRank: LowRank | null,
+): void {
   const { dOut } = args;
   for (const { weight, first } of weightParts(engine, args.weight)) {
-    const product =
-      engine.tier !== 'f32' && hasHalves(weight) ? linearBackwardHalf : linearBackwardF32;
-    product(engine, {
+    const part = {
       ...args,
       weight,
       dOut: slice(dOut, first, dOut.size - first),
       dOutStride: args.weight.shape[0],
       accumulate: args.accumulate || first > 0,
-    });
+    };
+    if (engine.tier !== 'f32' && hasHalves(weight)) linearBackwardHalf(engine, part, lowRank);
+    else linearBackwardF32(engine, part);
   }
+}
+
+/** Whether {@link linearBackward} would add an adapter's update itself. */
+export function linearBackwardTakesLowRank(
+  engine: Engine,
+  { weight }: LinearBackwardArgs,
+): boolean {
+  return canAddLowRank(engine, weight);
 }

@@ -4,6 +4,9 @@ import { type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { eachElement, WIDTH } from '../../wgsl/flat.js';
 import { type GemmTile, gemmBody, gemmPlan, tileKey } from '../../wgsl/gemm.js';
+import type { LinearPart } from '../linear/linear-f32.js';
+import { FEW_ROWS, isFewRows, linearRows } from '../linear/linear-rows.js';
+import { isOuter, isThinRows, outerProducts, thinRows } from './thin.js';
 
 type MatmulKernel = KernelSpec<'a' | 'b' | 'out', 'm' | 'n' | 'k' | 'span' | 'alpha' | 'beta'>;
 
@@ -60,6 +63,23 @@ const SUM_ADDED = sumKernel(true);
 
 export function matmul(engine: Engine, args: MatmulArgs): void {
   checkMatmul(args);
+  const rows = fewRowsOf(args);
+  if (rows && isFewRows(rows)) linearRows(engine, rows);
+  else if (isThinRows(args)) thinRows(engine, args);
+  else if (isOuter(args)) outerProducts(engine, args);
+  else tiledMatmul(engine, args);
+}
+
+/** Few rows times a transposed factor, as decoding multiplies by an adapter: a linear layer. */
+function fewRowsOf(args: MatmulArgs): LinearPart | null {
+  const { a, b, out, m, n, k, transposeA, transposeB, alpha, beta } = args;
+  if (transposeA || !transposeB || m > FEW_ROWS || alpha !== 1 || (beta !== 0 && beta !== 1))
+    return null;
+  const weight = { kind: 'dense', shape: [n, k], values: b } as const;
+  return { x: a, weight, bias: null, out, outStride: n, accumulate: beta === 1 };
+}
+
+function tiledMatmul(engine: Engine, args: MatmulArgs): void {
   const { a, b, out, m, n, k, transposeA, transposeB, alpha, beta } = args;
   const { tile, groups } = gemmPlan(m, n, k, true);
   const form = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'} ${tileKey(tile)}`;
