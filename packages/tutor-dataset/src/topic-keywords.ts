@@ -71,19 +71,19 @@ export const topicKeywords: Readonly<Record<string, TopicKeywords>> = {
     'stack push pop top last first lifo empty parenthes call bracket',
   ),
   'programacion-dinamica': list(
-    'dinamica subproblema memoria memoiz tabla guard recurrencia optim fibonacci mochila estado',
-    'dynamic subproblem memo table store recurrence optimal fibonacci knapsack state',
+    'dinamica subproblema memoria memoiz tabla guard recurrencia optim mejor fibonacci mochila estado celda fila formas dp costo',
+    'dynamic subproblem memo table store recurrence optimal best fibonacci knapsack state cell row ways dp cost step',
   ),
   recursion: list(
-    'recurs base caso llama funcion factorial pila problema pequen iteracion',
-    'recurs base case call function factorial stack problem small iteration',
+    'recurs base caso llama funcion factorial pila problema pequen iteracion profundidad misma devuelve paso',
+    'recurs base case call function factorial stack problem small iteration depth itself return step',
   ),
   'tablas-hash': list(
     'hash clave valor cubeta colision funcion diccionario tabla factor carga encaden',
     'hash key value bucket collision function dictionary table load factor chain',
   ),
   voraces: list(
-    'voraz greedy elige eleccion local optim moneda actividad intervalo mejor solucion',
-    'greedy choose choice local optimal coin activit interval best solution',
+    'voraz greedy elige eleccion local optim moneda actividad intervalo mejor solucion ordena mayor menor primero',
+    'greedy choose choice local optimal coin activit interval best solution pick sort largest smallest first',
   ),
 };
