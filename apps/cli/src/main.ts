@@ -5,6 +5,7 @@ import { ask } from './verbs/ask.js';
 import { chat } from './verbs/chat.js';
 import { dataCheck } from './verbs/data-check.js';
 import { doctor } from './verbs/doctor.js';
+import { evaluate } from './verbs/eval.js';
 import { logits } from './verbs/logits.js';
 import { quantize } from './verbs/quantize.js';
 import { quickstart } from './verbs/quickstart.js';
@@ -12,7 +13,18 @@ import { tokenize } from './verbs/tokenize.js';
 import { train } from './verbs/train.js';
 import { VERSION } from './version.js';
 
-const verbs = [train, ask, chat, dataCheck, tokenize, logits, quantize, doctor, quickstart];
+const verbs = [
+  train,
+  ask,
+  chat,
+  evaluate,
+  dataCheck,
+  tokenize,
+  logits,
+  quantize,
+  doctor,
+  quickstart,
+];
 
 /** Runs one command line and returns its exit code. */
 async function run(argv: readonly string[]): Promise<number> {
