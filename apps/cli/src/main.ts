@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { createProgram } from './program.js';
 import { describeFailure, EXIT } from './report/failure.js';
 import { ask } from './verbs/ask.js';
+import { cache } from './verbs/cache.js';
 import { chat } from './verbs/chat.js';
 import { dataCheck } from './verbs/data-check.js';
 import { doctor } from './verbs/doctor.js';
@@ -23,6 +24,7 @@ const verbs = [
   logits,
   quantize,
   doctor,
+  cache,
   quickstart,
 ];
 

@@ -45,6 +45,17 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** As {@link writeWhole}, for a file that `write` makes itself. */
+export async function besideThenRename(
+  path: string,
+  write: (temporary: string) => Promise<void>,
+): Promise<void> {
+  await beside(path, async (temporary) => {
+    await write(temporary);
+    await rename(temporary, path);
+  });
+}
+
 /** Writes a file beside its place and renames it into it: the file is there whole, or not at all. */
 export async function writeWhole(
   path: string,

@@ -1,8 +1,9 @@
 import type { Backend } from '@qlorajs/compute';
-import { loadPhi, type PhiModel } from '@qlorajs/phi2-model';
+import { type LoadOptions, loadPhi, type PhiModel } from '@qlorajs/phi2-model';
 import { openCheckpoint, type TensorSource } from '@qlorajs/safetensors';
+import { cacheSlot, loadAndKeep, loadCached } from '../cache/nf4-cache.js';
 import type { BaseFolder } from '../io/base-folder.js';
-import { formatBytes } from '../report/format.js';
+import { formatBytes, peakResidentBytes } from '../report/format.js';
 import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 
@@ -10,6 +11,8 @@ import type { Ui } from '../report/ui.js';
 export interface HoldOptions {
   readonly loadIn4bit: boolean;
   readonly bnb4bitUseDoubleQuant: boolean;
+  /** Use and keep the quantized layers of a large base (default false). */
+  readonly cache?: boolean;
 }
 
 /** Opens the base's weights: headers are checked, nothing is loaded. */
@@ -28,24 +31,35 @@ export interface LoadModelArgs {
   readonly signal?: AbortSignal;
 }
 
-/** Puts the base on the backend, a tensor at a time. */
+/** Puts the base on the backend; the layers of a large one come from the cache, or go there. */
 export async function loadModel(args: LoadModelArgs): Promise<PhiModel> {
   const { backend, base, weights, hold, ui, progress, signal } = args;
   const started = performance.now();
-  try {
-    const model = await loadPhi(backend, base.config, weights, {
+  const load = (source: TensorSource, onQuantized?: LoadOptions['onQuantized']) =>
+    loadPhi(backend, base.config, source, {
       quantize: hold.loadIn4bit ? { doubleQuant: hold.bnb4bitUseDoubleQuant } : null,
       halfTables: backend.name === 'webgpu',
       onTensor: (done, total) => progress.show(`loading ${base.name}`, done / total),
+      onQuantized,
       signal,
     });
+  try {
+    const slot =
+      hold.cache && hold.loadIn4bit
+        ? await cacheSlot(base, weights, hold.bnb4bitUseDoubleQuant)
+        : null;
+    const model =
+      slot === null
+        ? await load(weights)
+        : ((await loadCached(slot, weights, ui, load)) ??
+          (await loadAndKeep(slot, base, ui, (onQuantized) => load(weights, onQuantized))));
     const { peakHostBytes, quantized } = model.report;
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     ui.info(
       `base ${base.name}: ${base.config.layers} layers, ${formatBytes(model.weightBytes)} on ${backend.name}, ${quantized} linear layers in NF4 (${seconds} s)`,
     );
     ui.detail(
-      `  NF4 weights ${formatBytes(model.quantizedBytes)}; peak of extra host memory while loading ${formatBytes(peakHostBytes)}; resident ${formatBytes(process.memoryUsage.rss())}`,
+      `  NF4 weights ${formatBytes(model.quantizedBytes)}; peak of extra host memory while loading ${formatBytes(peakHostBytes)}; resident ${formatBytes(process.memoryUsage.rss())}, at most ${formatBytes(peakResidentBytes())}`,
     );
     return model;
   } finally {

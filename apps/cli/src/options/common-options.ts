@@ -23,6 +23,7 @@ export const quantizationOptions = {
   load_in_4bit: option(toggle, true, "quantize the blocks' linear layers to 4 bits while loading"),
   bnb_4bit_quant_type: option(choice('nf4'), 'nf4', 'the 4-bit format'),
   bnb_4bit_use_double_quant: option(toggle, true, 'quantize the scales too'),
+  cache: option(toggle, true, 'keep the quantized layers of a large base for the next start'),
 };
 
 const BASE = 'Hugging Face folder of a Phi model, or phi-nano';
