@@ -10,6 +10,7 @@ import { evaluate } from './verbs/eval.js';
 import { logits } from './verbs/logits.js';
 import { quantize } from './verbs/quantize.js';
 import { quickstart } from './verbs/quickstart.js';
+import { sweep } from './verbs/sweep.js';
 import { tokenize } from './verbs/tokenize.js';
 import { train } from './verbs/train.js';
 import { VERSION } from './version.js';
