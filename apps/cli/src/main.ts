@@ -20,6 +20,7 @@ const verbs = [
   ask,
   chat,
   evaluate,
+  sweep,
   dataCheck,
   tokenize,
   logits,

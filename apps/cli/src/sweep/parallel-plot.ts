@@ -12,12 +12,16 @@ interface Axis {
   readonly ticks: readonly { readonly text: string; readonly at: number }[];
 }
 
-const valueOf = (result: TrialResult, key: string) => result.parameters[key];
+const parameterOf = (result: TrialResult, key: string) => result.parameters[key];
 const short = (value: unknown) =>
   typeof value === 'number' ? String(Number(value.toPrecision(3))) : String(value);
 
 /** Logarithmic where the values span a factor of ten or more. */
-function numberAxis(label: string, values: readonly number[], of: (r: TrialResult) => number): Axis {
+function numberAxis(
+  label: string,
+  values: readonly number[],
+  of: (r: TrialResult) => number,
+): Axis {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const log = low > 0 && high / low >= 10;
   const scale = (value: number) => (log ? Math.log(value) : value);
@@ -33,15 +37,15 @@ function numberAxis(label: string, values: readonly number[], of: (r: TrialResul
 }
 
 function axisOf(results: readonly TrialResult[], key: string): Axis {
-  const values = results.map((result) => valueOf(result, key));
+  const values = results.map((result) => parameterOf(result, key));
   if (values.every((value) => typeof value === 'number'))
-    return numberAxis(key, values, (result) => Number(valueOf(result, key)));
+    return numberAxis(key, values, (result) => Number(parameterOf(result, key)));
   const names = [...new Set(values.map(short))];
   const place = (name: string) =>
     names.length === 1 ? 0.5 : names.indexOf(name) / (names.length - 1);
   return {
     label: key,
-    at: (result) => place(short(valueOf(result, key))),
+    at: (result) => place(short(parameterOf(result, key))),
     ticks: names.map((name) => ({ text: name, at: place(name) })),
   };
 }

@@ -36,8 +36,7 @@ function draw(choices: Choices, uniform: number): unknown {
   if (!isRange(choices)) return choices[Math.floor(uniform * choices.length)];
   const { min, max, scale, integer } = choices;
   if (integer && scale === 'linear') return min + Math.floor(uniform * (max - min + 1));
-  const value =
-    scale === 'log' ? min * (max / min) ** uniform : min + (max - min) * uniform;
+  const value = scale === 'log' ? min * (max / min) ** uniform : min + (max - min) * uniform;
   return integer ? Math.round(value) : Number(value.toPrecision(4));
 }
 
