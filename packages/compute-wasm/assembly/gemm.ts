@@ -11,13 +11,15 @@ import {
   threadScratch,
 } from './control';
 import { packStraight, packTransposed } from './pack';
-import { COLUMNS, ROWS, tile } from './tile';
+import { COLUMNS, productTile, ROWS } from './product-tile';
 import { denseAddress, KIND_F32, weightKind, widen } from './weight';
 
-/** Depth of a block of k; a panel of 8 columns takes 16 KB: it stays in the L1 cache. */
+/** Depth of a block of k; a panel of 8 columns takes 16 KB, one of 16 takes 32: it stays in the L1 cache. */
 const DEPTH: i32 = 512;
 /** Rows of packed A that are gone through before the next panel of B: they stay in the L2 cache. */
-const ROWS_IN_CACHE: i32 = 96;
+const ROWS_IN_CACHE: i32 = 120; // whole panels of 4, 5 and 6
+/** A tile of sums, in whole cache lines. */
+const SUMS_BYTES: usize = 384;
 
 // Arguments of both kernels.
 const A: i32 = 0;
@@ -58,7 +60,7 @@ function packB(depth: i32, k: i32, column: i32, columns: i32, to: usize, widened
   const transposed = integer(TRANSPOSE_B) != 0;
   const stored = transposed ? integer(K) : integer(N);
   const dense = weightKind() == KIND_F32;
-  const panelBytes = (<usize>k) << 5;
+  const panelBytes = <usize>(k * COLUMNS * 4);
   if (transposed) {
     for (let j = 0; j < columns; j += COLUMNS) {
       const rows = min(COLUMNS, columns - j);
@@ -89,13 +91,13 @@ function packB(depth: i32, k: i32, column: i32, columns: i32, to: usize, widened
         0,
         min(COLUMNS, columns - j),
         1,
-        to + <usize>(j >> 3) * panelBytes + ((<usize>p) << 5),
+        to + <usize>(j / COLUMNS) * panelBytes + <usize>(p * COLUMNS * 4),
         COLUMNS,
       );
   }
 }
 
-/** Moves a tile [ROWS, 8] of sums into `out`; beta 0 does not look at what `out` held. */
+/** Moves a tile [ROWS, COLUMNS] of sums into `out`; beta 0 does not look at what `out` held. */
 function finish(
   sums: usize,
   out: usize,
@@ -108,19 +110,13 @@ function finish(
 ): void {
   if (columns == COLUMNS) {
     for (let row = 0; row < rows; row++) {
-      let low = f32x4.mul(v128.load(sums), f32x4.splat(alpha));
-      let high = f32x4.mul(v128.load(sums, 16), f32x4.splat(alpha));
-      if (bias) {
-        low = f32x4.add(low, v128.load(bias));
-        high = f32x4.add(high, v128.load(bias, 16));
+      for (let at: usize = 0; at < <usize>(COLUMNS * 4); at += 16) {
+        let value = f32x4.mul(v128.load(sums + at), f32x4.splat(alpha));
+        if (bias) value = f32x4.add(value, v128.load(bias + at));
+        if (beta != 0) value = f32x4.add(value, f32x4.mul(v128.load(out + at), f32x4.splat(beta)));
+        v128.store(out + at, value);
       }
-      if (beta != 0) {
-        low = f32x4.add(low, f32x4.mul(v128.load(out), f32x4.splat(beta)));
-        high = f32x4.add(high, f32x4.mul(v128.load(out, 16), f32x4.splat(beta)));
-      }
-      v128.store(out, low);
-      v128.store(out, high, 16);
-      sums += 32;
+      sums += COLUMNS * 4;
       out += step;
     }
     return;
@@ -132,7 +128,7 @@ function finish(
       if (beta != 0) value += load<f32>(out + (j << 2)) * beta;
       store<f32>(out + (j << 2), value);
     }
-    sums += 32;
+    sums += COLUMNS * 4;
     out += step;
   }
 }
@@ -146,7 +142,7 @@ export function gemm(thread: i32): void {
   const chunkColumns = integer(CHUNK_COLUMNS);
   const across = (n + chunkColumns - 1) / chunkColumns;
   const sums = threadScratch(thread);
-  const packedB = sums + 256;
+  const packedB = sums + SUMS_BYTES;
   const widened = packedB + <usize>(DEPTH * chunkColumns * 4);
   for (let chunk = nextChunk(); chunk < chunkCount(); chunk = nextChunk()) {
     const column = (chunk % across) * chunkColumns;
@@ -187,15 +183,15 @@ function multiply(
   const n = integer(N);
   const k = integer(K);
   const step = (<usize>n) << 2;
-  const panelBytes = (<usize>deep) << 5;
+  const panelBytes = <usize>(deep * COLUMNS * 4);
   const alpha = float(ALPHA);
   const beta: f32 = depth == 0 ? float(BETA) : 1;
   for (let j = 0; j < columns; j += COLUMNS) {
-    const b = packedB + <usize>(j >> 3) * panelBytes;
+    const b = packedB + <usize>(j / COLUMNS) * panelBytes;
     const bias = depth == 0 && pointer(BIAS) ? pointer(BIAS) + ((<usize>(column + j)) << 2) : 0;
     for (let row = firstRow; row < endRow; row += ROWS) {
       const a = sharedScratch() + ((<usize>row * k + <usize>depth * ROWS) << 2);
-      tile(a, b, deep, sums, 32, false);
+      productTile(a, b, deep, sums);
       finish(
         sums,
         pointer(OUT) + <usize>row * step + ((<usize>(column + j)) << 2),

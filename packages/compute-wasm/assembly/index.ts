@@ -15,6 +15,11 @@ export { gemv } from './gemv';
 export { layerNorm, layerNormBackward } from './layer-norm';
 export { initialize } from './nf4';
 export { clipScale, sumSquaresPart, sumSquaresTotal } from './norm';
+export {
+  COLUMNS as PRODUCT_TILE_COLUMNS,
+  ROWS as PRODUCT_TILE_ROWS,
+  repeatProductTile,
+} from './product-tile';
 export { quantizeNf4 } from './quantize';
 export { rotary } from './rotary';
 export { gatherRows, scatterAddRows, scatterRows } from './rows';

@@ -1,4 +1,4 @@
-// Packing into panels `[k][width]`, width 4, 6 or 8: the order in which the inner kernel reads.
+// Packing into panels `[k][width]`, width 4, 5, 6, 8 or 16: the order in which the inner kernel reads.
 
 /** Writes the 4x4 block at `from` (rows `step` bytes apart) transposed, rows `to` apart `toStep` bytes. */
 function transpose4(from: usize, step: usize, to: usize, toStep: usize): void {
@@ -102,8 +102,12 @@ export function packStraight(
   if (columns == width) {
     for (let p = 0; p < k; p++) {
       v128.store(to, v128.load(from));
-      if (width == 8) v128.store(to, v128.load(from, 16), 16);
-      else if (width == 6) store<u64>(to, load<u64>(from, 16), 16);
+      if (width >= 8) v128.store(to, v128.load(from, 16), 16);
+      if (width == 16) {
+        v128.store(to, v128.load(from, 32), 32);
+        v128.store(to, v128.load(from, 48), 48);
+      } else if (width == 6) store<u64>(to, load<u64>(from, 16), 16);
+      else if (width == 5) store<u32>(to, load<u32>(from, 16), 16);
       from += step;
       to += toStep;
     }

@@ -1,4 +1,5 @@
-// The register-blocked inner kernel: C [ROWS, 8] = or += A B over packed panels.
+// The register-blocked inner kernel of attention, and of products unless a wider tile is faster there
+// (product-tile.ts): C [ROWS, 8] = or += A B over packed panels.
 // A is `[k][ROWS]`, B is `[k][8]`. The tile shapes were measured: 4x8 keeps eight accumulators, two
 // rows of B and the temporaries in 16 registers; with a fused multiply-add 6x8 fits as well.
 import { tile4x8 } from './tile4x8';

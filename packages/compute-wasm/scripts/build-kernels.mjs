@@ -1,11 +1,20 @@
-// Compiles assembly/ twice (plain SIMD, relaxed SIMD) and writes the bytes into src/generated/kernels.ts.
+// Compiles assembly/ once for every tile of the products, in plain and in relaxed SIMD, and writes the
+// bytes into src/generated/kernels.ts.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
 const folder = fileURLToPath(new URL('..', import.meta.url));
 
-async function compile({ relaxed, shared }) {
+/** The first of each arithmetic is taken unless another is faster; see src/engine/choose-build.ts. */
+const BUILDS = [
+  { relaxed: false, rows: 4, columns: 8 },
+  { relaxed: false, rows: 5, columns: 8 },
+  { relaxed: true, rows: 6, columns: 8 },
+  { relaxed: true, rows: 6, columns: 16 },
+];
+
+async function compile({ relaxed, rows, columns, shared }) {
   const features = ['simd', 'threads', ...(relaxed ? ['relaxed-simd'] : [])];
   const maximum = 65535;
   const options = [
@@ -14,6 +23,7 @@ async function compile({ relaxed, shared }) {
     ...features.flatMap((feature) => ['--enable', feature]),
     ...['--importMemory', '--initialMemory', '1', '--maximumMemory', String(maximum)],
     ...['--memoryBase', '4096'],
+    ...['--use', `PRODUCT_ROWS=${rows}`, '--use', `PRODUCT_COLUMNS=${columns}`],
     ...(shared ? ['--sharedMemory'] : []),
   ];
   let bytes;
@@ -38,14 +48,19 @@ function sharedFlag(shared, unshared) {
 }
 
 process.chdir(folder);
-const lines = ['// Written by scripts/build-kernels.mjs from assembly/. Do not edit.'];
-for (const relaxed of [false, true]) {
-  const shared = await compile({ relaxed, shared: true });
-  const flag = sharedFlag(shared, await compile({ relaxed, shared: false }));
-  const name = relaxed ? 'RELAXED' : 'PLAIN';
+const lines = [
+  '// Written by scripts/build-kernels.mjs from assembly/. Do not edit.',
+  'export const BUILDS = [',
+];
+for (const build of BUILDS) {
+  const shared = await compile({ ...build, shared: true });
+  const flag = sharedFlag(shared, await compile({ ...build, shared: false }));
   const text = Buffer.from(shared).toString('base64');
-  lines.push(`export const ${name} = { sharedFlag: ${flag}, base64: '${text}' };`);
-  console.log(`${name.toLowerCase()}: ${shared.length} bytes`);
+  const { relaxed, rows, columns } = build;
+  const tile = `${rows}x${columns}`;
+  lines.push(`  { relaxed: ${relaxed}, tile: '${tile}', sharedFlag: ${flag}, base64: '${text}' },`);
+  console.log(`${relaxed ? 'relaxed' : 'plain'} ${tile}: ${shared.length} bytes`);
 }
+lines.push('] as const;');
 await mkdir('src/generated', { recursive: true });
 await writeFile('src/generated/kernels.ts', `${lines.join('\n')}\n`);

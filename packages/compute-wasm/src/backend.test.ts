@@ -313,6 +313,19 @@ describe('options', () => {
     },
   );
 
+  test('the tile is found by timing, or is the one asked for', async () => {
+    const timed = await createWasmBackend({ threads: 1, relaxedSimd: false });
+    expect(['4x8', '5x8']).toContain(timed.info.tile);
+    await timed.dispose();
+    const asked = await createWasmBackend({ threads: 1, relaxedSimd: false, tile: '5x8' });
+    expect(asked.info.tile).toBe('5x8');
+    await asked.dispose();
+    const mismatch = createWasmBackend({ threads: 1, relaxedSimd: false, tile: '6x16' });
+    await expect(mismatch).rejects.toThrowError(
+      expect.objectContaining({ code: 'COMPUTE_OPTION', kind: 'input' }),
+    );
+  });
+
   test('relaxedSimd: true gives the relaxed build, or an error where the host has none', async () => {
     const asked = createWasmBackend({ threads: 1, relaxedSimd: true });
     if (hasRelaxedSimd()) {

@@ -56,7 +56,8 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
     name: 'wasm',
     info: {
       threads: engine.threads,
-      relaxedSimd: engine.relaxed,
+      relaxedSimd: engine.build.relaxed,
+      tile: engine.build.tile,
       sharedMemory: HAS_SHARED_MEMORY,
       memoryLimit: heap.limit,
     },

@@ -15,9 +15,9 @@ function referenceOnce(opCase: OpCase): OpCase {
 
 const CASES = opCases().map(referenceOnce);
 
-describe.each(BUILDS)('$build', ({ relaxedSimd, present }) => {
+describe.each(BUILDS)('$build', ({ relaxedSimd, tile, present }) => {
   describe.each([1, 2, 3])('%i threads', (threads) => {
-    const backend = present ? createWasmBackend({ threads, relaxedSimd }) : null;
+    const backend = present ? createWasmBackend({ threads, relaxedSimd, tile }) : null;
     afterAll(async () => (await backend)?.dispose());
 
     for (const each of CASES)

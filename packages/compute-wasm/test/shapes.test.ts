@@ -40,8 +40,8 @@ const attentionShapes = fc.record({
   document: fc.constantFrom(0, 3, 11),
 });
 
-describe.each(BUILDS)('$build', ({ relaxedSimd, present }) => {
-  const backend = present ? createWasmBackend({ threads: 2, relaxedSimd }) : null;
+describe.each(BUILDS)('$build', ({ relaxedSimd, tile, present }) => {
+  const backend = present ? createWasmBackend({ threads: 2, relaxedSimd, tile }) : null;
   afterAll(async () => (await backend)?.dispose());
 
   const agree = (shapes: fc.Arbitrary<Parameters<typeof checkCase>[1]>, numRuns: number) =>
@@ -65,13 +65,13 @@ describe.each(BUILDS)('$build', ({ relaxedSimd, present }) => {
     ),
   );
 
-  // Each of these is past a block of the loops: 512 deep, 256 columns, 96 rows, 16 MiB of packed rows;
+  // Each of these is past a block of the loops: 512 deep, 256 columns, 120 rows, 16 MiB of packed rows;
   // 256 queries, 96 keys.
   const large = [
     linearCall({
       kind: 'nf4-double',
       blockSize: 64,
-      rows: 101,
+      rows: 131,
       inFeatures: 1088,
       outFeatures: 300,
       accumulate: false,
@@ -95,7 +95,7 @@ describe.each(BUILDS)('$build', ({ relaxedSimd, present }) => {
     linearBackwardCall({
       kind: 'nf4',
       blockSize: 64,
-      rows: 100,
+      rows: 125,
       inFeatures: 300,
       outFeatures: 700,
       accumulate: true,

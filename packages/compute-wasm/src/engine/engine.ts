@@ -1,5 +1,6 @@
 import { NF4_CODE } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
+import { chooseBuild } from './choose-build.js';
 import {
   CHUNKS,
   FLOATS,
@@ -14,7 +15,7 @@ import {
 } from './control.js';
 import { HAS_SHARED_MEMORY, Heap } from './heap.js';
 import { availableThreads, host, type KernelExports } from './host.js';
-import { compileKernels, type RelaxedSimd } from './kernels.js';
+import { type Build, candidates, type ProductTile, type RelaxedSimd } from './kernels.js';
 import { Pool } from './pool.js';
 
 /** Options of `createWasmBackend`. */
@@ -23,6 +24,8 @@ export interface WasmOptions {
   readonly threads?: number;
   /** Fused multiply-add. Default `'auto'`: where the host knows relaxed SIMD. */
   readonly relaxedSimd?: RelaxedSimd;
+  /** The products' tile, of the same bytes whichever it is. Default `'auto'`: the fastest, timed at start. */
+  readonly tile?: ProductTile | 'auto';
   /** Bytes that the memory may grow to, scratch included. Default and most: 4 GiB less one page. */
   readonly memoryLimit?: number;
   /** Bytes of tensors that may live at one time; no limit of its own by default. */
@@ -66,10 +69,12 @@ export class Engine {
 
   private constructor(
     readonly heap: Heap,
-    readonly relaxed: boolean,
+    readonly build: Build,
     readonly threads: number,
-    /** Rows of the inner kernel's tile. */
+    /** Rows of attention's tile. */
     readonly tileRows: number,
+    /** The products' tile. */
+    readonly tile: { readonly rows: number; readonly columns: number },
     readonly kernels: KernelExports,
     readonly pool: Pool | null,
   ) {}
@@ -78,10 +83,8 @@ export class Engine {
     expectOption('threads', options.threads, 1, MOST_THREADS);
     expectOption('memoryLimit', options.memoryLimit, LEAST_MEMORY, MOST_MEMORY);
     const heap = new Heap(options.memoryLimit ?? MOST_MEMORY);
-    const { module, relaxed } = await compileKernels(
-      options.relaxedSimd ?? 'auto',
-      HAS_SHARED_MEMORY,
-    );
+    const { relaxedSimd = 'auto', tile = 'auto' } = options;
+    const { module, build } = await chooseBuild(candidates(relaxedSimd, tile), HAS_SHARED_MEMORY);
     const { exports } = await host.WebAssembly.instantiate(module, {
       env: { memory: heap.memory },
     });
@@ -93,7 +96,11 @@ export class Engine {
     const wanted = options.threads ?? Math.min(MOST_THREADS, availableThreads());
     const threads = HAS_SHARED_MEMORY ? wanted : 1;
     const pool = threads > 1 ? await Pool.start(threads - 1, module, heap.memory) : null;
-    return new Engine(heap, relaxed, threads, exports.ROWS.value, exports, pool);
+    const product = {
+      rows: exports.PRODUCT_TILE_ROWS.value,
+      columns: exports.PRODUCT_TILE_COLUMNS.value,
+    };
+    return new Engine(heap, build, threads, exports.ROWS.value, product, exports, pool);
   }
 
   /** Runs a kernel to its end, over all threads when there is enough to do. */

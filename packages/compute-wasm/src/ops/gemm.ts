@@ -23,7 +23,7 @@ export interface Gemm {
 
 /** Kept in step with assembly/gemm.ts. */
 const DEPTH = 512;
-const SUMS_BYTES = 256;
+const SUMS_BYTES = 384;
 /** Columns of b that a chunk packs, at most. */
 const MOST_COLUMNS = 256;
 /** Chunks are not cut below this. */
@@ -31,6 +31,8 @@ const LEAST_COLUMNS = 16;
 const LEAST_ROWS = 48;
 /** Chunks for each thread, so that all are through at about the same time. */
 const CHUNKS_A_THREAD = 4;
+/** Rows that are whole panels of any tile. */
+const WHOLE_PANELS = 60;
 /** Bytes of packed a; a larger one is taken in several goes over the rows. */
 const PACKED_BYTES = 16 * 2 ** 20;
 
@@ -42,11 +44,12 @@ const overhead = (rows: number, columns: number) => 9 / rows + 3 / columns;
 /** How the output is cut. Sums do not depend on it, so it may depend on the number of threads. */
 function cut(engine: Engine, m: number, n: number): { rows: number; columns: number } {
   const enough = engine.threads === 1 ? 1 : CHUNKS_A_THREAD * engine.threads;
-  let rows = up(m, engine.tileRows);
-  let columns = Math.min(MOST_COLUMNS, up(n, 8));
+  const { tile } = engine;
+  let rows = up(m, tile.rows);
+  let columns = Math.min(MOST_COLUMNS, up(n, tile.columns));
   while (Math.ceil(m / rows) * Math.ceil(n / columns) < enough) {
-    const halfRows = rows > LEAST_ROWS ? up(rows / 2, engine.tileRows) : 0;
-    const halfColumns = columns > LEAST_COLUMNS ? up(columns / 2, 8) : 0;
+    const halfRows = rows > LEAST_ROWS ? up(rows / 2, tile.rows) : 0;
+    const halfColumns = columns > LEAST_COLUMNS ? up(columns / 2, tile.columns) : 0;
     if (halfRows === 0 && halfColumns === 0) break;
     if (overhead(halfRows, columns) < overhead(rows, halfColumns)) rows = halfRows;
     else columns = halfColumns;
@@ -57,18 +60,18 @@ function cut(engine: Engine, m: number, n: number): { rows: number; columns: num
 export function gemm(engine: Engine, args: Gemm): void {
   const { m, n, k } = args;
   if (m === 0 || n === 0) return;
-  const fitting = Math.floor(PACKED_BYTES / (4 * Math.max(1, k)) / 12) * 12;
-  const most = Math.max(96, fitting);
+  const fitting = Math.floor(PACKED_BYTES / (4 * Math.max(1, k)) / WHOLE_PANELS) * WHOLE_PANELS;
+  const most = Math.max(2 * WHOLE_PANELS, fitting);
   for (let row = 0; row < m; row += most) multiplyRows(engine, args, row, Math.min(most, m - row));
 }
 
 function multiplyRows(engine: Engine, args: Gemm, row: number, rows: number): void {
   const { m, n, k, transposeA, transposeB, bias } = args;
-  const panels = Math.ceil(rows / engine.tileRows);
+  const panels = Math.ceil(rows / engine.tile.rows);
   const chunk = cut(engine, rows, n);
   const packed = 4 * DEPTH * chunk.columns;
-  const widened = 4 * Math.max(8 * DEPTH, chunk.columns);
-  engine.reserveScratch(4 * panels * engine.tileRows * k, SUMS_BYTES + packed + widened);
+  const widened = 4 * Math.max(engine.tile.columns * DEPTH, chunk.columns);
+  engine.reserveScratch(4 * panels * engine.tile.rows * k, SUMS_BYTES + packed + widened);
   const step = transposeA ? m : k;
   const a = at(engine, args.a) + 4 * row * (transposeA ? 1 : step);
   const left = [a, rows, k, transposeA ? 1 : 0, step];
