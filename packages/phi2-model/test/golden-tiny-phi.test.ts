@@ -2,7 +2,7 @@ import type { Backend } from '@qlorajs/compute';
 import { createAdamW } from '@qlorajs/paged-optim';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabelledBatch, PhiModel } from '../src/index.js';
-import { backends } from './backends.js';
+import { backends, PATIENT } from './backends.js';
 import {
   batchOf,
   difference,
@@ -41,6 +41,7 @@ function realRows(values: Float32Array): Float32Array {
 
 describe.each(backends)(
   'tiny-phi on $name, against torch and bitsandbytes',
+  PATIENT,
   ({ create, tolerance }) => {
     let backend: Backend;
     const models: Record<'f32' | 'nf4', PhiModel> = {} as Record<'f32' | 'nf4', PhiModel>;
