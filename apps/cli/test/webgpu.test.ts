@@ -75,6 +75,34 @@ describe.skipIf(!swiftShader)(`--backend webgpu${reason ? `: skipped, ${reason}`
   }, 240_000);
 });
 
+// Minutes on SwiftShader: QLORAJS_SLOW=1 runs it.
+test.skipIf(!swiftShader || process.env.QLORAJS_SLOW !== '1')(
+  'phi-nano trains on the GPU engine as on the CPU engine',
+  async () => {
+    const data = fileURLToPath(
+      new URL('../../../packages/tutor-dataset/data/test.jsonl', import.meta.url),
+    );
+    const lines = readFileSync(data, 'utf8').split('\n').slice(0, 4);
+    writeFileSync(at('chats.jsonl'), `${lines.join('\n')}\n`);
+    const args = ['train', '--base', 'phi-nano', '--data', at('chats.jsonl'), '--max-steps', '3'];
+    const rows = ['--per-device-train-batch-size', '1', '--max-seq-length', '96'];
+    const rest = ['--truncation', 'truncate', '--learning-rate', '1e-3'];
+    const ends = await Promise.all(
+      ['webgpu', 'wasm'].map((backend) =>
+        run([...args, ...rows, ...rest, '--out', at(`nano-${backend}`), '--backend', backend]),
+      ),
+    );
+    expect(ends.map(({ code }) => code)).toEqual([0, 0]);
+    const [gpu, cpu] = [losses(at('nano-webgpu')), losses(at('nano-wasm'))];
+    expect(gpu).toHaveLength(3);
+    // The tables of the GPU engine are f16, as they are stored; the trained rows are rounded there.
+    gpu.forEach((loss, i) => {
+      expect(Math.abs(loss / cpu[i] - 1)).toBeLessThan(1e-3);
+    });
+  },
+  600_000,
+);
+
 test('auto without a GPU takes the CPU engine and says why', async () => {
   writeFileSync(at('ids.json'), JSON.stringify({ input_ids: [[1, 2]] }));
   const files = ['--ids', at('ids.json'), '--out', at('logits.safetensors')];

@@ -2,9 +2,11 @@ import {
   checkQuantizeNf4,
   NF4_THRESHOLDS,
   type QuantizeNf4Args,
+  STORED_BYTES,
   type StoredDType,
 } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
+import { slice } from '../../device/storage.js';
 import { type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { eachElement, WIDTH } from '../../wgsl/flat.js';
@@ -92,11 +94,24 @@ fn codeOf(x: f32) -> u32 { return ${code}; }`,
 
 const kernels = new Memo<QuantizeKernel>();
 
+/** Bytes that aligning the start of a part may add to it. */
+const ALIGNMENT = 256;
+
 export function quantizeNf4(engine: Engine, args: QuantizeNf4Args): void {
-  const count = checkQuantizeNf4(args);
-  const { stored, dtype, blockSize, codes, absmax } = args;
+  const total = checkQuantizeNf4(args);
+  const { dtype, blockSize } = args;
   const kernel = kernels.get(dtype, () => quantizeKernel(dtype));
-  const params = { size: absmax.size, count, blockSize };
-  const groups = flatGroups(Math.ceil(absmax.size / WIDTH));
-  engine.recorder.dispatch(kernel, { stored, codes, absmax }, params, groups);
+  const width = STORED_BYTES[dtype];
+  // Parts of whole blocks that one dispatch can bind.
+  const fit = Math.max(1, Math.floor((engine.maxBinding - ALIGNMENT) / (blockSize * width)));
+  for (let block = 0; block < args.absmax.size; block += fit) {
+    const first = block * blockSize;
+    const count = Math.min(total - first, fit * blockSize);
+    const stored = slice(args.stored, first * width, count * width);
+    const codes = slice(args.codes, first / 2, Math.ceil(count / 2));
+    const size = Math.ceil(count / blockSize);
+    const absmax = slice(args.absmax, block, size);
+    const groups = flatGroups(Math.ceil(size / WIDTH));
+    engine.recorder.dispatch(kernel, { stored, codes, absmax }, { size, count, blockSize }, groups);
+  }
 }
