@@ -18,9 +18,10 @@ import peft
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
+from bitsandbytes.functional import QuantState, dequantize_4bit, quantize_4bit
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
-from transformers import BitsAndBytesConfig, PhiForCausalLM
+from transformers import PhiForCausalLM
 
 BLOCK = ["q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"]
 CASES = {
@@ -35,12 +36,31 @@ LR, DECAY, STEPS, RATIO = 1e-2, 0.05, 5, 16.0
 
 
 def base(folder, nf4):
-    options = dict(dtype=torch.float32, attn_implementation="eager")
+    """With nf4: the blocks' weights as the 4-bit checkpoint beside the fixtures holds them, dequantized. bitsandbytes'
+    own Linear4bit packs its codes anew in the first forward on a CPU (0.50), after which PEFT's DoRA reads them wrongly."""
+    model = PhiForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     if nf4:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32)
-    return PhiForCausalLM.from_pretrained(folder, **options).eval()
+        stored = load_file(nf4 / "model.safetensors")
+        for name, module in model.named_modules():
+            if name.rsplit(".", 1)[-1] in BLOCK:
+                prefix = f"{name}.weight."
+                state = QuantState.from_dict({k[len(prefix):]: v for k, v in stored.items() if k.startswith(prefix)},
+                                             device=torch.device("cpu"))
+                module.weight.data = dequantize_4bit(stored[f"{name}.weight"], state)
+    return model
+
+
+def quantize(folder, target):
+    """A checkpoint as bitsandbytes stores it: NF4 with double quantization."""
+    tensors = {}
+    for name, value in base(folder, None).state_dict().items():
+        if name.rsplit(".", 2)[-2] in BLOCK and name.endswith("weight"):
+            value, state = quantize_4bit(value, quant_type="nf4", compress_statistics=True)
+            tensors.update({f"{name}.{k}": v for k, v in state.as_dict(packed=True).items()})
+        tensors[name] = value
+    target.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, target / "model.safetensors")
+    (target / "config.json").write_text((folder / "config.json").read_text())
 
 
 def key(name):
@@ -88,7 +108,8 @@ def vectors(model, case, inputs):
 
 
 def load(fixtures, name, case):
-    model = base(fixtures / "hf-phi/dev-a/base", case.get("nf4", False))
+    nf4 = fixtures / "lora-variants" / name / "base" if case.get("nf4") else None
+    model = base(fixtures / "hf-phi/dev-a/base", nf4)
     return PeftModel.from_pretrained(model, fixtures / "lora-variants" / case.get("adapter", name) / "adapter",
                                      is_trainable=True)
 
@@ -101,9 +122,11 @@ def make(fixtures):
     for name, case in CASES.items():
         folder = fixtures / "lora-variants" / name
         folder.mkdir(parents=True, exist_ok=True)
+        if case.get("nf4"):
+            quantize(fixtures / "hf-phi/dev-a/base", folder / "base")
         if "lora" in case:
             torch.manual_seed(20261125)
-            wrapped = get_peft_model(base(fixtures / "hf-phi/dev-a/base", False),
+            wrapped = get_peft_model(base(fixtures / "hf-phi/dev-a/base", None),
                                      LoraConfig(task_type="CAUSAL_LM", **case["lora"]))
             for p_name, p in wrapped.named_parameters():
                 if not p.requires_grad:

@@ -4,7 +4,7 @@ import type { LoraConfig } from './config.js';
 import { initialMatrices } from './init.js';
 import {
   type AdapterPlan,
-  type EmbeddingShape,
+  type BaseShapes,
   type PlannedTensor,
   planAdapter,
   plannedTensors,
@@ -20,6 +20,8 @@ export interface LoraLinear {
   readonly a: Parameter;
   /** `[out, rank]` */
   readonly b: Parameter;
+  /** `[out]`, of DoRA; else null or left out. */
+  readonly magnitude?: Parameter | null;
   readonly scaling: number;
   readonly rank: number;
 }
@@ -33,6 +35,14 @@ export interface TrainableRows {
   readonly rows: Parameter;
 }
 
+/** A module of which the adapter holds a trained copy (PEFT, `modules_to_save`). */
+export interface SavedModule {
+  /** `lm_head` */
+  readonly name: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+}
+
 /** An adapter on a device. Parameters are f32 and named by their keys in PEFT's file. */
 export interface LoraAdapter {
   readonly backend: Backend;
@@ -41,7 +51,9 @@ export interface LoraAdapter {
   readonly layers: ReadonlyMap<string, LoraLinear>;
   /** With tied weights both modules may hold the same rows. */
   readonly tokens: ReadonlyMap<TokenModule, TrainableRows>;
-  /** Each parameter once: A and B of every layer, then token rows. */
+  /** Modules that are trained whole, by their name in the base. */
+  readonly modules: ReadonlyMap<string, SavedModule>;
+  /** Each parameter once: A, B and magnitude of every layer, then token rows, then whole modules. */
   parameters(): Parameter[];
   /** Frees the device memory. */
   dispose(): void;
@@ -75,21 +87,33 @@ export function buildAdapter(
       return { name: tensor.key, value, grad };
     };
     const layers = new Map(
-      plan.layers.map(({ name, rank, scaling, a, b }) => [
+      plan.layers.map(({ name, rank, scaling, a, b, magnitude }) => [
         name,
-        { name, rank, scaling, a: parameter(a), b: parameter(b) },
+        {
+          ...{ name, rank, scaling, a: parameter(a), b: parameter(b) },
+          magnitude: magnitude && parameter(magnitude),
+        },
       ]),
     );
     const tokens = new Map<TokenModule, TrainableRows>(
       plan.tokens.map(({ module, ids, rows }) => [module, { module, ids, rows: parameter(rows) }]),
     );
+    const modules = new Map<string, SavedModule>(
+      plan.modules.map(({ name, parameters: { weight, bias } }) => [
+        name,
+        { name, weight: parameter(weight!), bias: bias ? parameter(bias) : null },
+      ]),
+    );
     const parameters = [
-      ...[...layers.values()].flatMap(({ a, b }) => [a, b]),
+      ...[...layers.values()].flatMap(({ a, b, magnitude }) =>
+        magnitude ? [a, b, magnitude] : [a, b],
+      ),
       ...[...tokens.values()].map(({ rows }) => rows),
+      ...[...modules.values()].flatMap(({ weight, bias }) => (bias ? [weight, bias] : [weight])),
     ];
     const embedding = tokens.get('embed_tokens');
     if (plan.headSharesRows && embedding !== undefined) tokens.set('lm_head', embedding);
-    return { backend, config, layers, tokens, parameters: () => [...parameters], dispose };
+    return { backend, config, layers, tokens, modules, parameters: () => [...parameters], dispose };
   } catch (error) {
     dispose();
     throw error;
@@ -97,20 +121,53 @@ export function buildAdapter(
 }
 
 /** What {@link createAdapter} needs beside the configuration. */
-export interface CreateAdapterOptions {
+export interface CreateAdapterOptions extends BaseShapes {
   /** Unsigned 32-bit integer; the same seed gives the same adapter on every backend. */
   readonly seed: number;
-  /** Needed with `trainableTokenIndices`. */
-  readonly embedding?: EmbeddingShape;
   /** The base's rows `[ids, hidden]` that training starts from; needed with `trainableTokenIndices`. */
   readonly tokenRows?: (module: TokenModule, ids: readonly number[]) => Float32Array;
+  /** The 2-norms of the rows of a linear layer's weight, `[out]`; needed with `useDora`. */
+  readonly rowNorms?: (module: string) => Float32Array;
+  /** The base's own values of a module's parameter, `weight` or `bias`; needed with `modulesToSave`. */
+  readonly moduleValues?: (module: string, parameter: string) => Float32Array;
+}
+
+/** What the base gave for a tensor. @throws QLoraError `LORA_BASE_VALUES` unless it fits */
+function baseValues(
+  values: Float32Array | undefined,
+  { key, shape }: PlannedTensor,
+  source: string,
+): readonly [string, Float32Array] {
+  const size = shape.reduce((product, each) => product * each, 1);
+  if (values?.length === size) return [key, values];
+  throw new QLoraError(
+    'LORA_BASE_VALUES',
+    `${key} starts from the base: ${source} must give its ${size} values, got ${values?.length ?? 'none'}`,
+    { details: { key, shape } },
+  );
+}
+
+/** First values of magnitudes (the norms of the base's rows: B A is zero) and of whole modules. */
+function startingValues(
+  plan: AdapterPlan,
+  options: CreateAdapterOptions,
+): [string, Float32Array][] {
+  const magnitudes = plan.layers.flatMap(({ name, magnitude }) =>
+    magnitude ? [baseValues(options.rowNorms?.(name), magnitude, 'rowNorms')] : [],
+  );
+  const modules = plan.modules.flatMap(({ name, parameters }) =>
+    Object.entries(parameters).map(([each, tensor]) =>
+      baseValues(options.moduleValues?.(name, each), tensor, 'moduleValues'),
+    ),
+  );
+  return [...magnitudes, ...modules].map(([key, values]) => [key, values]);
 }
 
 function firstRows(plan: AdapterPlan, options: CreateAdapterOptions): Map<string, Float32Array> {
   return new Map(
     plan.tokens.map(({ module, ids, rows }) => {
       const values = options.tokenRows?.(module, ids);
-      const size = rows.shape[0] * rows.shape[1];
+      const size = rows.shape[0]! * rows.shape[1]!;
       if (values?.length !== size)
         throw new QLoraError(
           'LORA_TOKEN_ROWS',
@@ -145,8 +202,14 @@ export function createAdapter(
   modules: readonly TargetShape[],
   options: CreateAdapterOptions,
 ): LoraAdapter {
-  const plan = planAdapter(config, modules, options.embedding);
+  if (config.useDora && config.initLoraWeights === false)
+    throw new QLoraError(
+      'LORA_CONFIG',
+      'use_dora starts from the norms of the base: init_lora_weights must not be false',
+    );
+  const plan = planAdapter(config, modules, options);
   const values = firstRows(plan, options);
+  for (const [key, each] of startingValues(plan, options)) values.set(key, each);
   for (const linear of plan.layers) {
     const { a, b } = initialMatrices(linear, config.initLoraWeights, options.seed);
     values.set(linear.a.key, a).set(linear.b.key, b);

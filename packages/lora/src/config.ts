@@ -22,6 +22,10 @@ export interface LoraConfig {
   readonly excludeModules: readonly string[] | string | null;
   /** Scaling alpha / sqrt(r) (https://arxiv.org/abs/2312.03732) instead of alpha / r. */
   readonly useRslora: boolean;
+  /** Weight-decomposed adaptation (https://arxiv.org/abs/2402.09353): a magnitude for every output. */
+  readonly useDora: boolean;
+  /** Modules outside of the targets that are trained whole: `lm_head`, `embed_tokens`, layer norms. */
+  readonly modulesToSave: readonly string[] | null;
   readonly bias: 'none';
   /** How a new adapter starts: true (A as torch's Linear, B zero), `gaussian`, or false (both random). */
   readonly initLoraWeights: boolean | 'gaussian';
@@ -61,6 +65,8 @@ const schema = z
     targetModules: names.nullish().transform((value) => value ?? PHI_TARGET_MODULES),
     excludeModules: names.nullable().default(null),
     useRslora: z.boolean().default(false),
+    useDora: z.boolean().default(false),
+    modulesToSave: z.array(z.string().min(1)).nullable().default(null),
     bias: z.literal('none').default('none'),
     initLoraWeights: z.union([z.boolean(), z.literal('gaussian')]).default(true),
     layersToTransform: z

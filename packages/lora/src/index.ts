@@ -3,6 +3,7 @@ export {
   createAdapter,
   type LoraAdapter,
   type LoraLinear,
+  type SavedModule,
   type TrainableRows,
 } from './adapter.js';
 export { type CombinationType, type CombineOptions, combineAdapters } from './combine.js';
@@ -13,6 +14,15 @@ export {
   PHI_TARGET_MODULES,
   type TrainableTokenIndices,
 } from './config.js';
+export {
+  type DoraArgs,
+  type DoraLinear,
+  doraBackward,
+  doraCombine,
+  doraForward,
+  doraInverseNorms,
+  isDora,
+} from './dora-linear.js';
 export { dropsHeadBias } from './head-bias.js';
 export {
   type LoraBackwardArgs,
@@ -23,7 +33,14 @@ export {
   loraForward,
   loraHidden,
 } from './lora-linear.js';
-export { type LoraMatrices, mergeLora, mergeTokenRows, unmergeLora } from './merge.js';
+export {
+  type DoraMatrices,
+  type LoraMatrices,
+  mergeDora,
+  mergeLora,
+  mergeTokenRows,
+  unmergeLora,
+} from './merge.js';
 export { decaysByName, loraPlusRates } from './parameter-groups.js';
 export { formatPeftConfig, type ParsedPeftConfig, parsePeftConfig } from './peft-config.js';
 export {
@@ -32,5 +49,6 @@ export {
   type PeftAdapterFiles,
   readPeftAdapter,
 } from './peft-files.js';
-export type { EmbeddingShape, TokenModule } from './plan.js';
+export type { BaseShapes, EmbeddingShape, TokenModule } from './plan.js';
+export type { SavableModule } from './saved-modules.js';
 export { matchTargets, rankAndScaling, type TargetShape, unmatchedTargets } from './targets.js';

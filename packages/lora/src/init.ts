@@ -16,12 +16,12 @@ function draw(
   value: (key: ReturnType<typeof counterKey>, index: number) => number,
 ): Float32Array {
   const counter = counterKey(seed, streamOf(key));
-  return Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => value(counter, i));
+  return Float32Array.from({ length: shape[0]! * shape[1]! }, (_, i) => value(counter, i));
 }
 
 /** torch's nn.Linear, kaiming_uniform_(a = sqrt 5): uniform in (-1, 1) / sqrt(in), in = the last dimension. */
 function uniform(tensor: PlannedTensor, seed: number): Float32Array {
-  const bound = 1 / Math.sqrt(tensor.shape[1]);
+  const bound = 1 / Math.sqrt(tensor.shape[1]!);
   return draw(tensor, seed, (key, i) => (2 * counterUniform(key, i) - 1) * bound);
 }
 
@@ -41,6 +41,6 @@ export function initialMatrices(
       init === 'gaussian'
         ? draw(a, seed, (key, i) => counterNormal(key, i) / rank)
         : uniform(a, seed),
-    b: new Float32Array(b.shape[0] * b.shape[1]),
+    b: new Float32Array(b.shape[0]! * b.shape[1]!),
   };
 }

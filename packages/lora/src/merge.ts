@@ -56,6 +56,39 @@ export function unmergeLora(weight: Float32Array, update: LoraMatrices): void {
   addUpdate(weight, update, -update.scaling);
 }
 
+/** A DoRA update as plain arrays. */
+export interface DoraMatrices extends LoraMatrices {
+  /** `[out]` */
+  readonly magnitude: Float32Array;
+}
+
+/**
+ * weight = magnitude * (weight + scaling * B A) / |weight + scaling * B A|, row by row, in place: what
+ * PEFT's merge of a DoRA layer gives.
+ *
+ * @param weight f32 `[out, in]`.
+ * @throws QLoraError `LORA_MERGE` when the shapes do not fit.
+ * @example
+ * ```ts
+ * import { mergeDora } from '@qlorajs/lora';
+ *
+ * const weight = Float32Array.of(3, 0);
+ * const update = { a: Float32Array.of(0, 4), b: Float32Array.of(1), rank: 1, scaling: 1 };
+ * mergeDora(weight, { ...update, magnitude: Float32Array.of(10) });
+ * console.log(weight.join()); // 6,8
+ * ```
+ */
+export function mergeDora(weight: Float32Array, update: DoraMatrices): void {
+  addUpdate(weight, update, update.scaling);
+  const { magnitude } = update;
+  const width = weight.length / magnitude.length;
+  for (let o = 0; o < magnitude.length; o++) {
+    const row = weight.subarray(o * width, (o + 1) * width);
+    const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+    for (let i = 0; i < row.length; i++) row[i]! *= magnitude[o]! / norm;
+  }
+}
+
 /**
  * Puts trained token rows into a table, in place.
  *

@@ -4,7 +4,7 @@ import { type FolderSource, openSafetensors, writeSafetensors } from '@qlorajs/s
 import { buildAdapter, type LoraAdapter } from './adapter.js';
 import type { LoraConfig } from './config.js';
 import { formatPeftConfig, parsePeftConfig } from './peft-config.js';
-import { type EmbeddingShape, planAdapter, plannedTensors } from './plan.js';
+import { type BaseShapes, planAdapter, plannedTensors } from './plan.js';
 import type { TargetShape } from './targets.js';
 
 const CONFIG_FILE = 'adapter_config.json';
@@ -72,15 +72,16 @@ function listed(title: string, lines: readonly string[]): string[] {
  *
  * @param modules Every linear layer of the base.
  * @param options.embedding The base's token table; needed with `trainable_token_indices`.
+ * @param options.savable What `modules_to_save` may name; needed with it.
  * @throws QLoraError `LORA_ADAPTER_MISMATCH` with `details.missing`, `.unexpected` and `.shapes`.
  */
 export function loadAdapter(
   backend: Backend,
   files: PeftAdapterFiles,
   modules: readonly TargetShape[],
-  options: { readonly embedding?: EmbeddingShape } = {},
+  options: BaseShapes = {},
 ): LoraAdapter {
-  const plan = planAdapter(files.config, modules, options.embedding);
+  const plan = planAdapter(files.config, modules, options);
   const planned = plannedTensors(plan);
   const wanted = new Set(planned.map(({ key }) => key));
   const missing = planned.map(({ key }) => key).filter((key) => !files.tensors.has(key));

@@ -1,5 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraConfig } from './config.js';
+import { type PlannedModule, planModules, type SavableModule } from './saved-modules.js';
 import { matchTargets, rankAndScaling, type TargetShape } from './targets.js';
 
 /** The modules whose token rows can be trained, and their names in PEFT's state dict. */
@@ -16,10 +17,18 @@ export interface EmbeddingShape {
   readonly tied: boolean;
 }
 
+/** What an adapter needs to know of its base beside the linear layers. */
+export interface BaseShapes {
+  /** Needed with `trainableTokenIndices`. */
+  readonly embedding?: EmbeddingShape;
+  /** Needed with `modulesToSave`. */
+  readonly savable?: readonly SavableModule[];
+}
+
 /** One tensor of an adapter: its key in `adapter_model.safetensors` and its shape. */
 export interface PlannedTensor {
   readonly key: string;
-  readonly shape: readonly [number, number];
+  readonly shape: readonly number[];
 }
 
 export interface PlannedLinear {
@@ -30,6 +39,8 @@ export interface PlannedLinear {
   readonly a: PlannedTensor;
   /** `[out, rank]` */
   readonly b: PlannedTensor;
+  /** `[out]`, of DoRA. */
+  readonly magnitude: PlannedTensor | null;
 }
 
 export interface PlannedRows {
@@ -43,6 +54,7 @@ export interface PlannedRows {
 export interface AdapterPlan {
   readonly layers: readonly PlannedLinear[];
   readonly tokens: readonly PlannedRows[];
+  readonly modules: readonly PlannedModule[];
   /** The head uses the embedding's trained rows. */
   readonly headSharesRows: boolean;
 }
@@ -126,6 +138,9 @@ function planLinear(config: LoraConfig, module: TargetShape): PlannedLinear {
     scaling,
     a: { key: `${key}.lora_A.weight`, shape: [rank, inFeatures] },
     b: { key: `${key}.lora_B.weight`, shape: [outFeatures, rank] },
+    magnitude: config.useDora
+      ? { key: `${key}.lora_magnitude_vector`, shape: [outFeatures] }
+      : null,
   };
 }
 
@@ -133,15 +148,33 @@ function planLinear(config: LoraConfig, module: TargetShape): PlannedLinear {
 export function planAdapter(
   config: LoraConfig,
   modules: readonly TargetShape[],
-  embedding?: EmbeddingShape,
+  { embedding, savable }: BaseShapes = {},
 ): AdapterPlan {
-  return {
+  const plan = {
     layers: matchTargets(config, modules).map((module) => planLinear(config, module)),
     ...planRows(config, embedding),
+    modules: planModules(
+      config,
+      savable,
+      modules.map(({ name }) => name),
+    ),
   };
+  const twice = plan.tokens.find(({ module }) =>
+    plan.modules.some(({ name }) => name === TOKEN_MODULES[module]),
+  );
+  if (twice === undefined) return plan;
+  throw new QLoraError(
+    'LORA_CONFIG',
+    `${twice.module} is in trainable_token_indices and in modules_to_save; train some of its rows or all of them`,
+    { details: { module: twice.module } },
+  );
 }
 
 /** Every tensor of a plan. */
 export function plannedTensors(plan: AdapterPlan): PlannedTensor[] {
-  return [...plan.layers.flatMap(({ a, b }) => [a, b]), ...plan.tokens.map(({ rows }) => rows)];
+  return [
+    ...plan.layers.flatMap(({ a, b, magnitude }) => (magnitude ? [a, b, magnitude] : [a, b])),
+    ...plan.tokens.map(({ rows }) => rows),
+    ...plan.modules.flatMap(({ parameters }) => Object.values(parameters)),
+  ];
 }

@@ -3,6 +3,7 @@ import { type BlockActivations, rotate } from './block.js';
 import { attentionMask } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
 import { projectBackward, residualStream } from './projection.js';
+import { blockNorm, normParametersBackward } from './saved-modules.js';
 
 /** The gradient that enters a branch: dh itself, or dh under the mask that the forward drew. */
 function branchGradient(pass: Pass, layer: number, branch: 0 | 1, dh: Tensor): Tensor {
@@ -71,6 +72,7 @@ export function blockBackward(
   projectBackward(pass, layer, 'self_attn.k_proj', { ...into, dOut: dK, accumulate: true });
   projectBackward(pass, layer, 'self_attn.v_proj', { ...into, dOut: dV, accumulate: true });
 
+  normParametersBackward(pass, blockNorm(layer), { x: h, dOut: dNormed });
   const { weight } = weights.blocks[layer].norm;
   ops.layerNormBackward({ dOut: dNormed, x: h, weight, mean, rstd, dX: dh, accumulate: true });
 }

@@ -22,6 +22,7 @@ export {
   sampleToken,
   type TokenLogprob,
 } from './sampler.js';
+export { phiSavableModules } from './saved-modules.js';
 export type { FinishReason, SequenceOptions } from './sequence.js';
 export { StopStrings } from './stop-strings.js';
 export {

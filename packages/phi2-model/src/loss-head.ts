@@ -1,5 +1,6 @@
 import type { Tensor } from '@qlorajs/compute';
 import type { Pass } from './pass.js';
+import { FINAL_NORM, headParametersBackward, normParametersBackward } from './saved-modules.js';
 
 /** Bytes of logits that exist at one time: a GPU wants many rows in a product, 256 of Phi-2's. */
 const LOGIT_BYTES = 2 ** 26;
@@ -117,8 +118,10 @@ export async function lossHead(
     const { weight } = weights.head;
     ops.linearBackward({ dOut: logits, weight, dX: chunk(dNormed), accumulate: false });
     headRowsBackward(pass, logits, x, rows);
+    headParametersBackward(pass, { dLogits: logits, x, rows });
   }
   if (gradient) {
+    normParametersBackward(pass, FINAL_NORM, { x: hidden, dOut: dNormed });
     const { weight } = weights.finalNorm;
     const norm = { dOut: dNormed, x: hidden, weight, mean, rstd };
     const dHidden = workspace.get('head.dHidden', [total, width]);

@@ -1,6 +1,12 @@
 import { type Backend, byteLengthOf, type Tensor, weightTensors } from '@qlorajs/compute';
-import { dropsHeadBias, type LoraAdapter, type TargetShape } from '@qlorajs/lora';
+import {
+  dropsHeadBias,
+  type LoraAdapter,
+  type SavableModule,
+  type TargetShape,
+} from '@qlorajs/lora';
 import type { TensorSource } from '@qlorajs/safetensors';
+import { type AdapterView, checkMixed } from './adapter-view.js';
 import {
   checkBatch,
   type LabelledBatch,
@@ -11,6 +17,7 @@ import {
 import { blockActivations, blockForward } from './block.js';
 import { blockBackward } from './block-backward.js';
 import type { PhiConfig } from './config.js';
+import { DoraNorms, linearWeight, weightRowNorms } from './dora-norms.js';
 import { type LoadOptions, type LoadReport, loadWeights } from './load.js';
 import { lossHead } from './loss-head.js';
 import { addNeftuneNoise } from './neftune.js';
@@ -23,6 +30,7 @@ import {
   someRows,
 } from './pass.js';
 import { createRotaryTable, type RotaryTable } from './rotary-table.js';
+import { phiSavableModules, trainedWeights } from './saved-modules.js';
 import { phiModules } from './tensors.js';
 import { TokenRows } from './token-rows.js';
 import { allTensors, freeWeights, type PhiWeights } from './weights.js';
@@ -72,6 +80,7 @@ export class PhiModel {
   readonly workspace: Workspace;
   #adapter: LoraAdapter | null = null;
   readonly #tokenRows: TokenRows;
+  readonly #views = new Map<LoraAdapter, AdapterView>();
 
   /** @internal Use {@link loadPhi}. */
   constructor(backend: Backend, config: PhiConfig, weights: PhiWeights, report: LoadReport) {
@@ -87,6 +96,11 @@ export class PhiModel {
   /** The linear layers that an adapter can target. */
   get modules(): TargetShape[] {
     return phiModules(this.config);
+  }
+
+  /** The modules that an adapter may train whole. */
+  get savable(): SavableModule[] {
+    return phiSavableModules(this.config);
   }
 
   get adapter(): LoraAdapter | null {
@@ -112,11 +126,15 @@ export class PhiModel {
     if (this.#adapter && this.#adapter !== adapter) this.release(this.#adapter);
     this.#adapter = adapter;
     this.#tokenRows.show(adapter);
+    // Whoever attaches an adapter may have written into it.
+    if (adapter) this.#views.get(adapter)?.norms?.expire();
   }
 
   /** Frees what the model keeps for an adapter; call it before the adapter is disposed. */
   release(adapter: LoraAdapter): void {
     this.#tokenRows.release(adapter);
+    this.#views.get(adapter)?.norms?.dispose();
+    this.#views.delete(adapter);
     if (this.#adapter === adapter) this.#adapter = null;
   }
 
@@ -129,13 +147,17 @@ export class PhiModel {
     const runs = extras.runs ?? whole;
     const adapter = runs.length === 1 ? runs[0].adapter : null;
     this.#tokenRows.show(adapter);
+    if (runs.length > 1) checkMixed(runs);
+    const view = adapter && this.#viewOf(adapter);
+    view?.norms?.refresh();
     return {
       backend: this.backend,
       config: this.config,
-      weights: this.weights,
+      weights: view?.weights ?? this.weights,
       rotary: this.rotary,
       adapter,
       runs,
+      doraNorms: view?.norms ?? null,
       headBias: this.#headBias(adapter),
       workspace,
       batch,
@@ -151,7 +173,20 @@ export class PhiModel {
   }
 
   #headBias(adapter: LoraAdapter | null): Tensor | null {
-    return adapter && dropsHeadBias(adapter.config) ? null : this.weights.head.bias;
+    if (adapter === null) return this.weights.head.bias;
+    return dropsHeadBias(adapter.config) ? null : this.#viewOf(adapter).weights.head.bias;
+  }
+
+  /** What the model looks like with an adapter: its whole modules, and the norms of DoRA. */
+  #viewOf(adapter: LoraAdapter): AdapterView {
+    const known = this.#views.get(adapter);
+    if (known) return known;
+    const norms = adapter.config.useDora
+      ? new DoraNorms(this.workspace, this.weights, adapter)
+      : null;
+    const view = { weights: trainedWeights(this.weights, adapter), norms };
+    this.#views.set(adapter, view);
+    return view;
   }
 
   #beginBatch(
@@ -174,7 +209,7 @@ export class PhiModel {
     const { workspace, config } = this;
     const out = workspace.get('hidden.0', [rowsOf(pass), config.hiddenSize]);
     const ids = workspace.integers('inputIds', inputIds);
-    const source = this.weights.embedding;
+    const source = pass.weights.embedding;
     for (const { adapter, start, count } of pass.runs) {
       this.#tokenRows.show(adapter);
       this.backend.ops.gatherRows({
@@ -210,9 +245,9 @@ export class PhiModel {
     const rstd = workspace.get('logits.rstd', [rows.length]);
     backend.ops.gatherRows({ source: h, ids, out: x, width });
     const epsilon = config.layerNormEpsilon;
-    backend.ops.layerNorm({ x, ...this.weights.finalNorm, epsilon, out, mean, rstd });
+    backend.ops.layerNorm({ x, ...pass.weights.finalNorm, epsilon, out, mean, rstd });
     const logits = workspace.get('logits.out', [rows.length, config.vocabSize]);
-    const { weight } = this.weights.head;
+    const { weight } = pass.weights.head;
     for (const { adapter, start, count } of pass.runs) {
       const first = rows.findIndex((row) => row >= start);
       const some = rows.filter((row) => row >= start && row < start + count).length;
@@ -272,7 +307,7 @@ export class PhiModel {
     const out = workspace.get('block.normed', h.shape);
     const [mean, rstd] = ['mean', 'rstd'].map((n) => workspace.get(`block.${n}`, [rowsOf(pass)]));
     const epsilon = config.layerNormEpsilon;
-    backend.ops.layerNorm({ x: h, ...this.weights.finalNorm, epsilon, out, mean, rstd });
+    backend.ops.layerNorm({ x: h, ...pass.weights.finalNorm, epsilon, out, mean, rstd });
     states.push(await backend.read(out));
     return states;
   }
@@ -293,6 +328,8 @@ export class PhiModel {
   async forwardBackward(batch: LabelledBatch, options: TrainOptions): Promise<BatchLoss> {
     const { config, workspace } = this;
     const checkpointing = options.gradientCheckpointing ?? true;
+    const norms = this.#adapter && this.#viewOf(this.#adapter).norms;
+    norms?.expire(); // the optimizer may have stepped since
     const pass = this.#beginBatch(batch, options.dropoutSeed);
     const { rows, labels } = trainedPositions(batch);
     const shape = [rowsOf(pass), config.hiddenSize];
@@ -316,10 +353,17 @@ export class PhiModel {
       blockBackward(pass, layer, inputs[layer], dh, activations(layer));
     }
     this.#embeddingBackward(pass, batch.inputIds, dh);
+    norms?.expire();
     return { lossSum: await lossSum, tokens: rows.length };
   }
 
   #embeddingBackward(pass: Pass, inputIds: Int32Array, dh: Tensor): void {
+    const width = this.config.hiddenSize;
+    const whole = this.#adapter?.modules.get('model.embed_tokens');
+    if (whole) {
+      const ids = this.workspace.integers('embedding.ids', inputIds);
+      pass.backend.ops.scatterAddRows({ source: dh, ids, out: whole.weight.grad, width });
+    }
     const trained = this.#adapter?.tokens.get('embed_tokens');
     if (!trained) return;
     const slot = new Map(trained.ids.map((id, i) => [id, i]));
@@ -327,8 +371,19 @@ export class PhiModel {
       'embedding.slots',
       inputIds.map((id) => slot.get(id) ?? -1),
     );
-    const width = this.config.hiddenSize;
     pass.backend.ops.scatterAddRows({ source: dh, ids, out: trained.rows.grad, width });
+  }
+
+  /**
+   * The 2-norms of the rows of linear layers' weights as the device holds them: where the magnitudes of
+   * a new DoRA adapter start.
+   * @param names of layers, as in `modules`
+   */
+  async rowNorms(names: readonly string[]): Promise<Map<string, Float32Array>> {
+    const norms = new Map<string, Float32Array>();
+    for (const name of names)
+      norms.set(name, await weightRowNorms(this.workspace, linearWeight(this.weights, name)));
+    return norms;
   }
 
   /** Frees weights and buffers; an attached adapter is detached, not freed. */

@@ -1,6 +1,7 @@
 import type { Backend, Tensor } from '@qlorajs/compute';
 import type { LoraAdapter } from '@qlorajs/lora';
 import type { PhiConfig } from './config.js';
+import type { DoraNorms } from './dora-norms.js';
 import type { RotaryTable } from './rotary-table.js';
 import type { PhiWeights } from './weights.js';
 import type { Workspace } from './workspace.js';
@@ -26,6 +27,8 @@ export interface Pass {
   readonly rotary: RotaryTable;
   /** The adapter of all rows; null with none, and where rows have adapters of their own. */
   readonly adapter: LoraAdapter | null;
+  /** Of that adapter, with DoRA. */
+  readonly doraNorms: DoraNorms | null;
   /** Every row once, in order. */
   readonly runs: readonly AdapterRun[];
   /** f32 `[V]`; null where PEFT computes the adapter's head without it. */

@@ -1,7 +1,13 @@
 import type { Tensor } from '@qlorajs/compute';
 import {
+  type DoraArgs,
+  doraBackward,
+  doraCombine,
+  doraForward,
+  isDora,
   type LoraAdapter,
   type LoraDropout,
+  type LoraLinear,
   loraBackward,
   loraForward,
   loraHidden,
@@ -32,6 +38,28 @@ function loraOf(adapter: LoraAdapter | null, layer: number, linear: BlockLinear)
   return adapter?.layers.get(`model.layers.${layer}.${linear}`);
 }
 
+/** What forward and backward of a DoRA layer share. */
+function doraArgs(
+  pass: Pass,
+  layer: number,
+  linear: BlockLinear,
+  lora: LoraLinear,
+  { x, saved }: { x: Tensor; saved: string },
+): DoraArgs {
+  const { workspace, weights, doraNorms } = pass;
+  const { weight } = weights.blocks[layer].linears[linear];
+  const rows = rowsOf(pass);
+  return {
+    weight,
+    inverseNorms: doraNorms!.of(lora.name),
+    x,
+    hidden: workspace.get(`${saved}.${linear}.hidden`, [rows, lora.rank]),
+    combined: workspace.get(`${saved}.${linear}.combined`, [rows, weight.shape[0]]),
+    dropout: adapterDropout(pass, layer, linear),
+    scratch: (name, shape) => workspace.get(`dora.${name}`, shape),
+  };
+}
+
 /**
  * out (+)= x W^T + bias + scaling * dropout(x) A^T B^T, with the adapter of each run of rows.
  * @param saved prefix of the buffer that keeps the adapter's hidden rows for the backward
@@ -44,7 +72,14 @@ export function project(
 ): void {
   const { backend, workspace, weights } = pass;
   const { x, out, accumulate } = args;
-  backend.ops.linear({ x, ...weights.blocks[layer].linears[linear], out, accumulate });
+  const frozen = weights.blocks[layer].linears[linear];
+  const whole = loraOf(pass.adapter, layer, linear);
+  if (whole && isDora(whole)) {
+    const shared = doraArgs(pass, layer, linear, whole, args);
+    doraForward(backend, whole, { ...shared, bias: frozen.bias, out, accumulate });
+    return;
+  }
+  backend.ops.linear({ x, ...frozen, out, accumulate });
   const dropout = adapterDropout(pass, layer, linear);
   for (const { adapter, start, count } of pass.runs) {
     const lora = loraOf(adapter, layer, linear);
@@ -73,6 +108,10 @@ export function projectHidden(
 ): void {
   const lora = loraOf(pass.adapter, layer, linear);
   if (!lora) return;
+  if (isDora(lora)) {
+    doraCombine(pass.backend, lora, doraArgs(pass, layer, linear, lora, args));
+    return;
+  }
   const dropout = adapterDropout(pass, layer, linear);
   loraHidden(pass.backend, lora, {
     x: args.x,
@@ -92,8 +131,13 @@ export function projectBackward(
   const { backend, workspace, weights } = pass;
   const { dOut, x, dX, accumulate } = args;
   const { weight } = weights.blocks[layer].linears[linear];
-  backend.ops.linearBackward({ dOut, weight, dX, accumulate });
   const lora = loraOf(pass.adapter, layer, linear);
+  if (lora && isDora(lora)) {
+    const shared = doraArgs(pass, layer, linear, lora, args);
+    doraBackward(backend, lora, { ...shared, dOut, dX, accumulate });
+    return;
+  }
+  backend.ops.linearBackward({ dOut, weight, dX, accumulate });
   if (!lora) return;
   const dropout = adapterDropout(pass, layer, linear);
   loraBackward(backend, lora, {

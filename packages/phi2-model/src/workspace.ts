@@ -6,11 +6,11 @@ import { sizeOf } from '@qlorajs/compute';
  * a training step allocates nothing once the longest batch has passed.
  */
 export class Workspace {
-  readonly #backend: Backend;
+  readonly backend: Backend;
   readonly #buffers = new Map<string, Tensor>();
 
   constructor(backend: Backend) {
-    this.#backend = backend;
+    this.backend = backend;
   }
 
   /** A tensor of `shape` in the buffer called `name`; what it holds is left from its last use. */
@@ -19,22 +19,22 @@ export class Workspace {
     let buffer = this.#buffers.get(name);
     if (!buffer || buffer.size < size) {
       this.#buffers.delete(name); // Should there be no room for the larger one.
-      if (buffer) this.#backend.free(buffer);
-      buffer = this.#backend.empty(dtype, [size], name);
+      if (buffer) this.backend.free(buffer);
+      buffer = this.backend.empty(dtype, [size], name);
       this.#buffers.set(name, buffer);
     }
-    return this.#backend.view(buffer, 0, shape);
+    return this.backend.view(buffer, 0, shape);
   }
 
   /** The buffer called `name`, holding these integers. */
   integers(name: string, values: Int32Array, shape: readonly number[] = [values.length]): Tensor {
     const tensor = this.get(name, shape, 'i32');
-    this.#backend.write(tensor, values);
+    this.backend.write(tensor, values);
     return tensor;
   }
 
   dispose(): void {
-    for (const buffer of this.#buffers.values()) this.#backend.free(buffer);
+    for (const buffer of this.#buffers.values()) this.backend.free(buffer);
     this.#buffers.clear();
   }
 }

@@ -70,6 +70,7 @@ export async function loadFixtureAdapter(model: PhiModel, folder: string) {
   const { vocabSize, hiddenSize } = model.config;
   return loadAdapter(model.backend, files, model.modules, {
     embedding: { vocabSize, hiddenSize, tied: false },
+    savable: model.savable,
   });
 }
 

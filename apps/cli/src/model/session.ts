@@ -126,7 +126,10 @@ export async function openSession(
     const called = names(folders);
     const voices: Voice[] = [];
     for (const [i, folder] of folders.entries()) {
-      const adapter = loadAdapter(backend, folder.files, model.modules, { embedding });
+      const adapter = loadAdapter(backend, folder.files, model.modules, {
+        embedding,
+        savable: model.savable,
+      });
       voices.push(await voiceOf(base, folder, adapter, called[i]));
     }
     if (voices.length === 0) voices.push(await voiceOf(base, null, null, base.name));

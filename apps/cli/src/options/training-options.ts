@@ -1,7 +1,7 @@
 import { SCHEDULE_TYPES } from '@qlorajs/trainer';
 import { backendOptions, baseOption, quantizationOptions } from './common-options.js';
 import { type OptionsOf, option, optional, required } from './table.js';
-import { choice, integer, modules, number, patterns, text, toggle } from './value-types.js';
+import { choice, integer, modules, number, patterns, text, texts, toggle } from './value-types.js';
 
 const adapter = {
   r: option(integer(1), 16, 'rank of the adapter'),
@@ -15,6 +15,11 @@ const adapter = {
   rank_pattern: optional(patterns, 'other ranks for modules whose name ends so'),
   alpha_pattern: optional(patterns, 'other alphas for modules whose name ends so'),
   use_rslora: option(toggle, false, 'scale by alpha / sqrt(r)'),
+  use_dora: option(toggle, false, 'DoRA: train a magnitude for every output too'),
+  modules_to_save: optional(
+    texts('NAMES'),
+    'modules to train whole: lm_head, embed_tokens, input_layernorm, final_layernorm',
+  ),
   init_adapter: optional(text('DIR'), 'PEFT folder to start from; its rank and targets hold'),
   train_added_tokens: option(
     toggle,

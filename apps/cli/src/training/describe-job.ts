@@ -6,9 +6,10 @@ import type { TrainingJob } from './prepare.js';
 export function describeJob(job: TrainingJob, ui: Ui): void {
   const { adapter, options, optimizer, baseParameters, adapterParameters: trained, backend } = job;
   const share = ((100 * trained) / (baseParameters + trained)).toFixed(4);
-  const rows = [...adapter.tokens.values()].map(
-    ({ module, ids }) => `${ids.length} rows of ${module}`,
-  );
+  const rows = [
+    ...[...adapter.tokens.values()].map(({ module, ids }) => `${ids.length} rows of ${module}`),
+    ...[...adapter.modules.keys()].map((name) => `all of ${name}`),
+  ];
   ui.info(
     `adapter: r ${adapter.config.r} on ${adapter.layers.size} layers${rows.map((each) => `, ${each}`).join('')}: ${formatCount(trained)} of ${formatCount(baseParameters + trained)} parameters are trained (${share} %)`,
   );

@@ -1,3 +1,4 @@
+import { sizeOf } from '@qlorajs/compute';
 import {
   defaultLoraConfig,
   type LoraConfig,
@@ -5,7 +6,7 @@ import {
   rankAndScaling,
   unmatchedTargets,
 } from '@qlorajs/lora';
-import { phiModules } from '@qlorajs/phi2-model';
+import { phiModules, phiSavableModules } from '@qlorajs/phi2-model';
 import type { BaseFolder } from '../io/base-folder.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import type { Ui } from '../report/ui.js';
@@ -21,7 +22,9 @@ export function loraConfig(
   addedIds: readonly number[],
   ui: Ui,
 ): LoraConfig {
-  const trained = options.trainAddedTokens && addedIds.length > 0;
+  const saves = (name: string) => (options.modulesToSave ?? []).some((each) => name.endsWith(each));
+  const tables = ['embed_tokens', 'lm_head'].filter((each) => !saves(`model.${each}`));
+  const trained = options.trainAddedTokens && addedIds.length > 0 && tables.length > 0;
   const config = defaultLoraConfig({
     r: options.r,
     loraAlpha: options.loraAlpha,
@@ -30,8 +33,12 @@ export function loraConfig(
     rankPattern: options.rankPattern ?? {},
     alphaPattern: options.alphaPattern ?? {},
     useRslora: options.useRslora,
+    useDora: options.useDora,
+    modulesToSave: options.modulesToSave ?? null,
     baseModelNameOrPath: base.name,
-    trainableTokenIndices: trained ? { embed_tokens: addedIds, lm_head: addedIds } : null,
+    trainableTokenIndices: trained
+      ? Object.fromEntries(tables.map((each) => [each, addedIds]))
+      : null,
   });
   const modules = phiModules(base.config);
   matchTargets(config, modules);
@@ -44,10 +51,14 @@ export function loraConfig(
 export function adapterParameters(config: LoraConfig, base: BaseFolder): number {
   const layers = matchTargets(config, phiModules(base.config)).map(
     ({ name, inFeatures, outFeatures }) =>
-      rankAndScaling(config, name).rank * (inFeatures + outFeatures),
+      rankAndScaling(config, name).rank * (inFeatures + outFeatures) +
+      (config.useDora ? outFeatures : 0),
   );
   const rows = Object.values(config.trainableTokenIndices ?? {}).map(
     (ids: readonly number[]) => ids.length * base.config.hiddenSize,
   );
-  return [...layers, ...rows].reduce((sum, each) => sum + each, 0);
+  const modules = phiSavableModules(base.config)
+    .filter(({ name }) => config.modulesToSave?.some((each) => name.endsWith(each)))
+    .flatMap(({ parameters }) => Object.values(parameters).map(sizeOf));
+  return [...layers, ...rows, ...modules].reduce((sum, each) => sum + each, 0);
 }

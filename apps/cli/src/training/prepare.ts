@@ -8,6 +8,7 @@ import {
   type LoraConfig,
   loadAdapter,
   loraPlusRates,
+  matchTargets,
 } from '@qlorajs/lora';
 import {
   type AdamWOptions,
@@ -15,7 +16,7 @@ import {
   type MomentOptions,
   type Optimizer,
 } from '@qlorajs/paged-optim';
-import { type PhiModel, phiTensors } from '@qlorajs/phi2-model';
+import { type PhiModel, phiSavableModules, phiTensors } from '@qlorajs/phi2-model';
 import type { TensorSource } from '@qlorajs/safetensors';
 import { openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
@@ -79,6 +80,8 @@ interface AdapterOrigin {
   readonly folder: string | null;
   /** First rows of trained tokens, by module. */
   readonly rows: ReadonlyMap<string, Float32Array>;
+  /** First values of modules that are trained whole, by tensor name. */
+  readonly modules: ReadonlyMap<string, Float32Array>;
 }
 
 async function firstRows(
@@ -95,19 +98,41 @@ async function firstRows(
   return rows;
 }
 
+/** The base's own values of the modules that are trained whole, by tensor name. */
+async function savedModules(
+  { modulesToSave }: LoraConfig,
+  base: BaseFolder,
+  weights: TensorSource,
+): Promise<Map<string, Float32Array>> {
+  const values = new Map<string, Float32Array>();
+  for (const { name, parameters } of phiSavableModules(base.config)) {
+    if (!modulesToSave?.some((each) => name.endsWith(each))) continue;
+    for (const each of Object.keys(parameters))
+      values.set(`${name}.${each}`, await weights.readFloat32(`${name}.${each}`));
+  }
+  return values;
+}
+
 async function startAdapter(
   model: PhiModel,
-  { config, folder, rows }: AdapterOrigin,
+  { config, folder, rows, modules }: AdapterOrigin,
   seed: number,
   ui: Ui,
 ): Promise<LoraAdapter> {
   const embedding = embeddingShape(model.config);
+  const { savable } = model;
   if (folder !== null) {
     const { files } = await readAdapterFolder(folder, ui);
-    return loadAdapter(model.backend, files, model.modules, { embedding });
+    return loadAdapter(model.backend, files, model.modules, { embedding, savable });
   }
   const tokenRows = (module: string) => rows.get(module)!;
-  return createAdapter(model.backend, config, model.modules, { seed, embedding, tokenRows });
+  const targets = config.useDora ? matchTargets(config, model.modules) : [];
+  const norms = await model.rowNorms(targets.map(({ name }) => name));
+  return createAdapter(model.backend, config, model.modules, {
+    ...{ seed, embedding, tokenRows, savable },
+    rowNorms: (name) => norms.get(name)!,
+    moduleValues: (name, parameter) => modules.get(`${name}.${parameter}`)!,
+  });
 }
 
 /** AdamW's, with the parameter groups of transformers' Trainer, or of LoRA+. */
@@ -173,9 +198,10 @@ export async function prepareTraining(
     closers.push(() => backend.dispose());
     const known = (data.tokenizer?.size ?? 0) - addedIds(data).length;
     const rows = await firstRows(config, weights, known, options.seed);
+    const modules = await savedModules(config, base, weights);
     const model = await loadModel({ backend, base, weights, hold: options, ui, progress, signal });
     const folder = resumed?.folder ?? options.initAdapter ?? null;
-    const adapter = await startAdapter(model, { config, folder, rows }, options.seed, ui);
+    const adapter = await startAdapter(model, { config, folder, rows, modules }, options.seed, ui);
     model.attach(adapter);
     const optimizer = createAdamW(backend, adapter.parameters(), optimizerOptions(options));
     if (resumed !== null) await optimizer.load(resumed.optimizer);

@@ -50,7 +50,12 @@ export const logits = verb({
       await weights.close();
       if (folder !== null) {
         const embedding = embeddingShape(base.config);
-        model.attach(loadAdapter(backend, folder.files, model.modules, { embedding }));
+        model.attach(
+          loadAdapter(backend, folder.files, model.modules, {
+            embedding,
+            savable: model.savable,
+          }),
+        );
       }
       const shape = [batch.batchSize, batch.length, base.config.vocabSize];
       const values = await model.logits(batch);
