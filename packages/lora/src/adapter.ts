@@ -5,11 +5,11 @@ import { initialMatrices } from './init.js';
 import {
   type AdapterPlan,
   type BaseShapes,
-  type PlannedTensor,
   planAdapter,
   plannedTensors,
   type TokenModule,
 } from './plan.js';
+import type { PlannedTensor } from './planned-tensor.js';
 import type { TargetShape } from './targets.js';
 
 /** The low-rank update of one linear layer: scaling * B A. */

@@ -1,6 +1,7 @@
 import { counterKey, counterNormal, counterUniform } from '@qlorajs/compute';
 import type { LoraConfig } from './config.js';
-import type { PlannedLinear, PlannedTensor } from './plan.js';
+import type { PlannedLinear } from './plan.js';
+import type { PlannedTensor } from './planned-tensor.js';
 
 /** FNV-1a of a name: the stream of its own, so that values do not depend on the order of modules. */
 function streamOf(name: string): number {

@@ -1,5 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraConfig } from './config.js';
+import type { PlannedTensor } from './planned-tensor.js';
 import { type PlannedModule, planModules, type SavableModule } from './saved-modules.js';
 import { matchTargets, rankAndScaling, type TargetShape } from './targets.js';
 
@@ -23,12 +24,6 @@ export interface BaseShapes {
   readonly embedding?: EmbeddingShape;
   /** Needed with `modulesToSave`. */
   readonly savable?: readonly SavableModule[];
-}
-
-/** One tensor of an adapter: its key in `adapter_model.safetensors` and its shape. */
-export interface PlannedTensor {
-  readonly key: string;
-  readonly shape: readonly number[];
 }
 
 export interface PlannedLinear {

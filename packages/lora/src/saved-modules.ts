@@ -1,6 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraConfig } from './config.js';
-import type { PlannedTensor } from './plan.js';
+import type { PlannedTensor } from './planned-tensor.js';
 
 /** A module outside of the adapted linear layers that can be trained whole (PEFT's `modules_to_save`). */
 export interface SavableModule {
