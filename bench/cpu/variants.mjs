@@ -46,6 +46,19 @@ export function variants({ threads, python }) {
   const all = ['gemm', 'step', 'decode', 'decode-large'];
   const list = [ours('node', `Node ${process.version}`, process.execPath, [], all)];
   const newer = Number(process.versions.node.split('.')[0]) < 22 ? node24() : null;
+  // What `qlora --experimental-simd` sets in this Node.
+  if (process.version.startsWith('v20.')) {
+    const flag = '--experimental-wasm-relaxed-simd';
+    list.push(
+      ours(
+        'node-relaxed',
+        `Node ${process.version}, ${flag}`,
+        process.execPath,
+        [flag],
+        ['gemm', 'step', 'decode'],
+      ),
+    );
+  }
   if (newer) {
     const flag = '--experimental-wasm-revectorize';
     list.push(

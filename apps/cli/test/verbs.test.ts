@@ -184,3 +184,12 @@ test('doctor: what is here and what auto takes', async () => {
   expect(auto.backend).toBe('wasm');
   expect(backends.map(({ name }: { name: string }) => name)).toEqual(['webgpu', 'wasm', 'gpujs']);
 });
+
+test('--experimental-simd gives the CPU engine relaxed SIMD in Node 20 too', async () => {
+  const { stdout, code } = await qlora('doctor', '--json', '--experimental-simd');
+  expect(code).toBe(0);
+  const { backends } = JSON.parse(stdout);
+  const wasm = backends.find(({ name }: { name: string }) => name === 'wasm');
+  expect(wasm.info.relaxedSimd).toBe(true);
+  expect(['6x8', '6x16']).toContain(wasm.info.tile);
+});

@@ -16,6 +16,11 @@ export const backendOptions = {
     'what computes; reference is the slow float64 oracle',
   ),
   threads: optional(integer(1), 'threads of the CPU backend (default: all cores)'),
+  experimental_simd: option(
+    toggle,
+    false,
+    "V8's experimental SIMD flags for the CPU backend: faster, and Node may not keep them",
+  ),
 };
 
 /** How the base's weights are held. */

@@ -1,3 +1,4 @@
+import { hasRelaxedSimd } from '@qlorajs/compute-wasm';
 import { QLoraError } from '@qlorajs/errors';
 import type { TrainingOptions } from '../options/training-options.js';
 import { VERSION } from '../version.js';
@@ -27,8 +28,8 @@ const FREE = [
   'verbose',
 ] as const satisfies readonly (keyof TrainingOptions | 'json' | 'quiet' | 'verbose')[];
 
-/** Options that may grow when a run goes on longer; another value is told. */
-const TOLD = ['numTrainEpochs', 'maxSteps', 'backend', 'version'] as const;
+/** What leaves it the same run but may end in other bytes or later; another value is told. */
+const TOLD = ['numTrainEpochs', 'maxSteps', 'backend', 'relaxedSimd', 'version'] as const;
 
 /** What a checkpoint records of options, base and data. */
 export function trainingArgs(
@@ -36,7 +37,9 @@ export function trainingArgs(
   hashes: DataHashes,
   baseFiles: Readonly<Record<string, string>>,
 ): TrainingArgs {
-  return { ...options, ...hashes, baseFiles, version: VERSION };
+  // The CPU engine rounds differently with relaxed SIMD, which depends on the Node that runs.
+  const relaxedSimd = hasRelaxedSimd();
+  return { ...options, ...hashes, baseFiles, relaxedSimd, version: VERSION };
 }
 
 function text(value: unknown): string {

@@ -23,8 +23,8 @@ export const doctor = verb({
   name: 'doctor',
   summary: 'what this machine offers, and what --backend auto takes',
   options: backendOptions,
-  async run({ threads }, ui) {
-    const backends = await findBackends(threads);
+  async run(options, ui) {
+    const backends = await findBackends(options);
     const auto = autoChoice(backends);
     const graphics = await graphicsMemory();
     const report = {
