@@ -54,6 +54,9 @@ export function maxSeqLength(given: number | undefined, base: BaseFolder): numbe
   return given ?? Math.min(context, DEFAULT_MAX_SEQ_LENGTH);
 }
 
+/** Chooses and orders the rows of a file that are learnt from, or of one that is only evaluated. */
+export type Arrange = (rows: readonly Row[], use: 'data' | 'eval_data') => readonly Row[];
+
 /** The chat format, if rows need one or it was asked for; only then are tokens added. */
 async function chatFormat(
   tokenizer: Tokenizer | null,
@@ -69,21 +72,22 @@ async function chatFormat(
 
 /**
  * Reads, checks, tokenizes and batches the training and evaluation rows.
- * @param keep which rows of the files count (default all)
+ * @param arrange which rows of the files count, and in which order (default: as they are)
  */
 export async function prepareData(
   options: TrainingOptions,
   base: BaseFolder,
   ui: Ui,
-  keep: (row: Row) => boolean = () => true,
+  arrange: Arrange = (rows) => rows,
 ): Promise<PreparedData> {
   const limit = maxSeqLength(options.maxSeqLength, base);
-  const rowsOf = async (file: string): Promise<ReadRows> => {
+  const rowsOf = async (file: string, use: 'data' | 'eval_data'): Promise<ReadRows> => {
     const read = await readRows(file);
-    return { ...read, rows: read.rows.filter(keep) };
+    return { ...read, rows: arrange(read.rows, use) };
   };
-  const read = await rowsOf(options.data);
-  const evalRead = options.evalData === undefined ? null : await rowsOf(options.evalData);
+  const read = await rowsOf(options.data, 'data');
+  const evalRead =
+    options.evalData === undefined ? null : await rowsOf(options.evalData, 'eval_data');
   const own =
     (options.initAdapter === undefined ? null : await readTokenizer(options.initAdapter)) ??
     (await readTokenizer(base.path));

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { type Backend, sizeOf } from '@qlorajs/compute';
-import type { Row } from '@qlorajs/dataset';
 import {
   createAdapter,
   decaysByName,
@@ -37,7 +36,7 @@ import {
   type SavedCheckpoint,
   type TrainingArgs,
 } from './checkpoint.js';
-import { addedIds, type PreparedData, prepareData } from './data.js';
+import { type Arrange, addedIds, type PreparedData, prepareData } from './data.js';
 import { adapterParameters, loraConfig } from './lora-config.js';
 import { checkSameRun, trainingArgs } from './training-args.js';
 
@@ -170,18 +169,18 @@ async function resumedRun(
 /**
  * Reads and checks everything a run needs, in the order that finds mistakes cheaply: options, base,
  * data, weights' headers, output folder; then loads the model. What fails leaves nothing behind.
- * @param keep which rows of the files count (default all)
+ * @param arrange which rows of the files count, and in which order (default: as they are)
  */
 export async function prepareTraining(
   options: TrainingOptions,
   ui: Ui,
   progress: Progress,
   signal: AbortSignal,
-  keep?: (row: Row) => boolean,
+  arrange?: Arrange,
 ): Promise<TrainingJob> {
   checkOptions(options);
   const base = await openBase(options.base);
-  const data = await prepareData(options, base, ui, keep);
+  const data = await prepareData(options, base, ui, arrange);
   const config = loraConfig(options, base, addedIds(data), ui);
   const args = trainingArgs(options, data.hashes, await baseFingerprints(base.path));
   const resumed = await resumedRun(options, args, ui);
