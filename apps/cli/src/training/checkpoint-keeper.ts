@@ -36,12 +36,15 @@ export class CheckpointKeeper {
     return this.#last;
   }
 
-  /** The checkpoint of the best evaluation, if there is one, or will be when this step's is saved. */
-  async bestFolder({ best, step }: LoopState): Promise<string | null> {
+  /**
+   * The checkpoint of the best evaluation, if there is one.
+   * @param saving a step whose checkpoint is about to be there
+   */
+  async bestFolder({ best }: LoopState, saving: number | null): Promise<string | null> {
     const { out } = this.#job.options;
     if (best === null) return null;
     const isThere = (await checkpointSteps(out)).includes(best.step);
-    return isThere || best.step === step ? join(out, `checkpoint-${best.step}`) : null;
+    return isThere || best.step === saving ? join(out, `checkpoint-${best.step}`) : null;
   }
 
   /**
@@ -53,7 +56,7 @@ export class CheckpointKeeper {
     const { options, optimizer, args } = this.#job;
     const { step } = loop;
     const bestStep = loop.best?.step ?? null;
-    const bestFolder = await this.bestFolder(loop);
+    const bestFolder = await this.bestFolder(loop, step);
     const content = {
       step,
       files: await adapterFiles(this.#job),

@@ -184,7 +184,7 @@ export class TrainingRun {
     const restored = this.#endsWithBest ? figures.best?.loss : undefined;
     const after = restored ?? this.#lastEvaluation?.loss;
     const files = await adapterFiles(this.#job);
-    const bestFolder = await this.#keeper.bestFolder(result.state);
+    const bestFolder = await this.#keeper.bestFolder(result.state, null);
     const summary: RunSummary = {
       steps: figures.globalStep,
       epochs: figures.epoch,
