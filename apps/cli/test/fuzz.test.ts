@@ -16,6 +16,8 @@ import { temporaryFolder } from './support/qlora.js';
 
 /** 50,000 with `npm run test:fuzz`. */
 const CASES = Number(process.env.QLORAJS_FUZZ_CASES ?? 500);
+/** What is not done by then is left out, and the count says so. */
+const SECONDS = Number(process.env.QLORAJS_FUZZ_SECONDS ?? 7200);
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -255,7 +257,7 @@ test(`${CASES} configurations and datasets give a result or one clear error`, as
         }
       },
     ),
-    { numRuns: CASES, endOnFailure: CASES > 1000 },
+    { numRuns: CASES, endOnFailure: CASES > 1000, interruptAfterTimeLimit: SECONDS * 1000 },
   );
   console.log(
     [...codes]

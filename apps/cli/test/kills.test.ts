@@ -21,11 +21,11 @@ const STEPS = 12;
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const rows = writeTokenRows(at('rows.jsonl'));
-const run = [
-  ...['train', '--base', tinyBase, '--data', rows, '--max-steps', String(STEPS)],
-  ...['--save-steps', '1', '--per-device-train-batch-size', '2', '--learning-rate', '0.01'],
-  ...['--threads', '1', '--resume-from-checkpoint', 'auto'],
+const settings = [
+  ...['train', '--base', tinyBase, '--data', rows, '--per-device-train-batch-size', '2'],
+  ...['--learning-rate', '0.01', '--threads', '1', '--resume-from-checkpoint', 'auto'],
 ];
+const run = [...settings, '--max-steps', String(STEPS), '--save-steps', '1'];
 const adapterOf = (out: string) => readFileSync(join(out, 'adapter_model.safetensors'));
 const random = counterKey(20261125, 1);
 
@@ -122,7 +122,7 @@ describe(`SIGKILL at ${KILLS} random moments of training and of saving`, () => {
 
 test('a second run into the same folder is refused; a lock whose process died is taken over', async () => {
   const out = at('locked');
-  const endless = [...run, '--out', out, '--max-steps', '1000000', '--save-steps', '50'];
+  const endless = [...settings, '--out', out, '--max-steps', '1000000', '--save-steps', '50'];
   const first = start(endless);
   await new Promise<void>((resolve) => {
     first.child.stderr?.on('data', (text: string) => text.includes('step 3/') && resolve());

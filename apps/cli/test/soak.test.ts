@@ -11,7 +11,15 @@ const SAMPLES = 10;
 interface Sample {
   readonly live: number;
   readonly handles: string;
+  /** Of the operating system, workers among them; null where it does not tell. */
+  readonly threads: string | null;
   readonly resident: number;
+}
+
+/** The engine's workers do not keep the process alive, so that no handle shows them. */
+function threads(): string | null {
+  if (process.platform !== 'linux') return null;
+  return /^Threads:\s*(\d+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? null;
 }
 
 /** What keeps the process alive, workers among them, by kind and number. */
@@ -49,6 +57,7 @@ test(`${STEPS} steps of phi-nano with evaluations and checkpoints: bytes, handle
         samples.push({
           live: job.backend.memory().live,
           handles: handles(),
+          threads: threads(),
           resident: process.memoryUsage.rss(),
         });
       return forwardBackward(...args);
@@ -56,7 +65,10 @@ test(`${STEPS} steps of phi-nano with evaluations and checkpoints: bytes, handle
   );
   console.log(
     samples
-      .map(({ live, handles: h, resident }) => `${live} B, ${Math.round(resident / 1e6)} MB, ${h}`)
+      .map(
+        ({ live, handles: h, resident, threads: t }) =>
+          `${live} B, ${Math.round(resident / 1e6)} MB, ${t} threads, ${h}`,
+      )
       .join('\n'),
   );
   expect(samples).toHaveLength(SAMPLES);
@@ -65,6 +77,7 @@ test(`${STEPS} steps of phi-nano with evaluations and checkpoints: bytes, handle
   for (const sample of later) {
     expect(sample.live).toBe(second.live);
     expect(sample.handles).toBe(second.handles);
+    expect(sample.threads).toBe(second.threads);
     expect(sample.resident).toBeLessThan(second.resident * 1.2 + 50e6);
   }
   const log = readFileSync(join(folder, 'out', 'train_log.jsonl'), 'utf8')

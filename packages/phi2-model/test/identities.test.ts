@@ -173,7 +173,7 @@ describe.each(backends)('identities on $name', PATIENT, ({ create, slow }) => {
       );
     }
     for (const [i, { name, grad }] of adapter.parameters().entries())
-      expect(difference(await backend.read(grad), whole[i]).relative, name).toBeLessThan(1e-5);
+      expect(difference(await backend.read(grad), whole[i]).relative, name).toBeLessThan(1e-6);
     model.attach(null);
     adapter.dispose();
   });
