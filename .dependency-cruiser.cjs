@@ -12,10 +12,12 @@ const LAYERS = [
     'dataset',
     'phi-nano',
     'tutor-dataset',
+    'personalities',
   ],
   ['compute'],
   ['compute-wasm', 'compute-webgpu', 'compute-gpujs', 'lora', 'paged-optim', 'trainer'],
   ['phi2-model'],
+  ['gguf'],
 ];
 
 const source = (names) => `^packages/(${names.join('|')})/src/`;

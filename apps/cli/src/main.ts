@@ -4,12 +4,16 @@ import { describeFailure, EXIT } from './report/failure.js';
 import { ask } from './verbs/ask.js';
 import { cache } from './verbs/cache.js';
 import { chat } from './verbs/chat.js';
+import { combine } from './verbs/combine.js';
 import { dataCheck } from './verbs/data-check.js';
 import { doctor } from './verbs/doctor.js';
 import { evaluate } from './verbs/eval.js';
+import { exportVerb } from './verbs/export.js';
 import { logits } from './verbs/logits.js';
+import { merge } from './verbs/merge.js';
 import { quantize } from './verbs/quantize.js';
 import { quickstart } from './verbs/quickstart.js';
+import { serve } from './verbs/serve.js';
 import { sweep } from './verbs/sweep.js';
 import { tokenize } from './verbs/tokenize.js';
 import { train } from './verbs/train.js';
@@ -19,11 +23,15 @@ const verbs = [
   train,
   ask,
   chat,
+  serve,
   evaluate,
   sweep,
   dataCheck,
   tokenize,
   logits,
+  merge,
+  combine,
+  exportVerb,
   quantize,
   doctor,
   cache,

@@ -42,6 +42,7 @@ export {
   unmergeLora,
 } from './merge.js';
 export { decaysByName, loraPlusRates } from './parameter-groups.js';
+export { checkMerge, mergeAdapter, updateOf } from './merge-adapter.js';
 export { formatPeftConfig, type ParsedPeftConfig, parsePeftConfig } from './peft-config.js';
 export {
   exportPeftAdapter,

@@ -96,6 +96,20 @@ async function voiceOf(
   return { name, adapter, tokenizer, format, systemPrompt };
 }
 
+/** Puts an adapter that was read on a loaded base. */
+export async function addVoice(
+  { base, model }: Pick<Session, 'base' | 'model'>,
+  folder: AdapterFolder,
+  name: string,
+): Promise<Voice> {
+  const embedding = embeddingShape(base.config);
+  const adapter = loadAdapter(model.backend, folder.files, model.modules, {
+    embedding,
+    savable: model.savable,
+  });
+  return voiceOf(base, folder, adapter, name);
+}
+
 function names(folders: readonly AdapterFolder[]): string[] {
   const short = folders.map(({ path }) => basename(resolve(path)));
   return short.map((name, i) =>
@@ -103,13 +117,17 @@ function names(folders: readonly AdapterFolder[]): string[] {
   );
 }
 
-/** Loads the base and every adapter; without adapters the base itself speaks. */
+/**
+ * Loads the base and every adapter; without adapters the base itself speaks.
+ * @param extras.base the base speaks too, first, beside its adapters
+ */
 export async function openSession(
   options: SessionOptions,
   adapterPaths: readonly string[],
   ui: Ui,
-  signal?: AbortSignal,
+  extras: { readonly signal?: AbortSignal; readonly base?: boolean } = {},
 ): Promise<Session> {
+  const { signal } = extras;
   const folders: AdapterFolder[] = [];
   for (const path of adapterPaths) folders.push(await readAdapterFolder(path, ui));
   const base = await baseOf(options.base, folders);
@@ -122,17 +140,12 @@ export async function openSession(
       progress: createProgress(ui),
     });
     await weights.close();
-    const embedding = embeddingShape(base.config);
     const called = names(folders);
     const voices: Voice[] = [];
-    for (const [i, folder] of folders.entries()) {
-      const adapter = loadAdapter(backend, folder.files, model.modules, {
-        embedding,
-        savable: model.savable,
-      });
-      voices.push(await voiceOf(base, folder, adapter, called[i]));
-    }
-    if (voices.length === 0) voices.push(await voiceOf(base, null, null, base.name));
+    if (extras.base || folders.length === 0)
+      voices.push(await voiceOf(base, null, null, base.name));
+    for (const [i, folder] of folders.entries())
+      voices.push(await addVoice({ base, model }, folder, called[i]));
     model.attach(voices[0].adapter);
     return { backend, base, model, voices, close: () => backend.dispose() };
   } catch (error) {

@@ -39,7 +39,7 @@ export const ask = verb({
     const text = argument === '' ? await questionOnStdin() : argument;
     const { signal, dispose } = onInterrupt(() => ui.info('stopping; once more ends at once'));
     const adapters = options.adapter === undefined ? [] : [options.adapter];
-    const session = await openSession(options, adapters, ui, signal);
+    const session = await openSession(options, adapters, ui, { signal });
     try {
       const [voice] = session.voices;
       if (voice.format === null)

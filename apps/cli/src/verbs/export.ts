@@ -1,0 +1,112 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type GgufType, ggufChunks } from '@qlorajs/gguf';
+import { adapterGguf, isPlainLora, modelGguf } from '../export/gguf-files.js';
+import { MergedWeights } from '../export/merged-weights.js';
+import { modelfile } from '../export/modelfile.js';
+import { placeFiles } from '../io/atomic.js';
+import { openOutput } from '../io/output-folder.js';
+import { ownFormat } from '../model/chat-format.js';
+import { openWeights } from '../model/load-model.js';
+import { baseOf, readAdapterFolder } from '../model/session.js';
+import { readSystemPrompt } from '../model/system-prompt.js';
+import { readTokenizer } from '../model/tokenizer-files.js';
+import { adaptersOption, optionalBaseOption } from '../options/common-options.js';
+import { option, required } from '../options/table.js';
+import { choice, text } from '../options/value-types.js';
+import { createProgress } from '../report/progress.js';
+import { verb } from './verb.js';
+
+const TYPES: Readonly<Record<string, GgufType>> = {
+  f32: 'F32',
+  f16: 'F16',
+  bf16: 'BF16',
+  q8_0: 'Q8_0',
+};
+
+export const exportVerb = verb({
+  name: 'export',
+  summary: 'GGUF of the merged model and of the adapter, with an Ollama Modelfile',
+  options: {
+    ...optionalBaseOption,
+    ...adaptersOption,
+    out: required(text('DIR'), 'folder for model.gguf, adapter.gguf and Modelfile'),
+    outtype: option(choice('f16', 'f32', 'bf16', 'q8_0'), 'f16', 'of the matrices'),
+  },
+  async run(options, ui) {
+    const paths = options.adapter ?? [];
+    const folders = [];
+    for (const path of paths) folders.push(await readAdapterFolder(path, ui));
+    const base = await baseOf(options.base, folders);
+    const weights = await openWeights(base);
+    const progress = createProgress(ui);
+    try {
+      const files = folders.map((each) => each.files);
+      const merged = new MergedWeights(base, weights, files, 'F32');
+      const name = [base.name, ...paths].join(' + ');
+      const tokenizer = (await firstTokenizer([...paths, base.path])) ?? null;
+      const format = tokenizer && (ownFormat(tokenizer) ?? null);
+      if (tokenizer === null)
+        ui.warn(`${base.path} has no tokenizer.json: model.gguf will understand no text`);
+      const voice = tokenizer && { tokenizer, format };
+      const model = modelGguf(name, base.config, merged, voice, TYPES[options.outtype]);
+      const bytes = [...merged.tensors.values()].reduce((sum, each) => sum + each.byteLength, 0);
+      const output = await openOutput(options.out, {
+        ...{ bytes, reuse: false, remedy: 'give another --out' },
+      });
+      const written = ['model.gguf', 'Modelfile'];
+      try {
+        await placeFiles(options.out, 'Modelfile', async (folder) => {
+          await writeFile(join(folder, 'model.gguf'), counted(model), { flush: true });
+          if (files.length === 1 && isPlainLora(files[0])) {
+            const adapter = adapterGguf(paths[0], base.config, files[0]);
+            await writeFile(
+              join(folder, 'adapter.gguf'),
+              ggufChunks(adapter.metadata, adapter.tensors),
+              { flush: true },
+            );
+            written.push('adapter.gguf');
+          } else if (files.length > 0)
+            ui.info(
+              files.length > 1
+                ? 'no adapter.gguf: several adapters were merged; combine makes one of them'
+                : 'no adapter.gguf: the adapter has trained token rows, which llama.cpp cannot add to a base; model.gguf has them',
+            );
+          const systemPrompt = paths.length > 0 ? await readSystemPrompt(paths[0]) : undefined;
+          await writeFile(
+            join(folder, 'Modelfile'),
+            modelfile({
+              ...{ from: './model.gguf', format, systemPrompt },
+              context: base.config.maxPositions,
+            }),
+          );
+        });
+      } finally {
+        progress.clear();
+        await output.discardIfEmpty();
+      }
+      ui.print(`${options.out}: ${written.join(', ')}\n`);
+      ui.info(`next: ollama create my-tutor -f ${join(options.out, 'Modelfile')}`);
+      ui.result({ out: options.out, files: written, outtype: options.outtype });
+      return 0;
+    } finally {
+      await weights.close();
+    }
+
+    async function* counted({ metadata, tensors }: ReturnType<typeof modelGguf>) {
+      let done = 0;
+      for await (const chunk of ggufChunks(metadata, tensors)) {
+        progress.show('exporting', done++ / tensors.length);
+        yield chunk;
+      }
+    }
+  },
+});
+
+async function firstTokenizer(folders: readonly string[]) {
+  for (const folder of folders) {
+    const tokenizer = await readTokenizer(folder);
+    if (tokenizer) return tokenizer;
+  }
+  return null;
+}
