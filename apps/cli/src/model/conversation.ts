@@ -1,10 +1,12 @@
+import { basename, resolve } from 'node:path';
 import type { ChatMessage } from '@qlorajs/chat-template';
 import { QLoraError } from '@qlorajs/errors';
 import { Decoder } from '@qlorajs/phi2-model';
 import type { GenerationSettings } from '../options/generation-options.js';
 import { nearest } from '../options/nearest.js';
+import type { Ui } from '../report/ui.js';
 import { type Answer, type AnswerContext, answer, systemMessage, tokensOf } from './answer.js';
-import type { Session, Voice } from './session.js';
+import { addVoice, readAdapterFolder, type Session, type Voice } from './session.js';
 
 /** An answer, and how many old turns had to go to make room for it. */
 export interface Turn extends Answer {
@@ -24,18 +26,48 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
  */
 export class Conversation {
   readonly #session: Session;
-  readonly #system: string | undefined;
+  #system: string | undefined;
   readonly #decoder: Decoder;
   /** What the decoder holds. */
   #held: number[] = [];
   #messages: ChatMessage[] = [];
   #voice: Voice;
+  readonly #voices: Voice[];
 
   constructor(session: Session, system: string | undefined) {
     this.#session = session;
     this.#system = system;
     this.#decoder = new Decoder(session.model);
     this.#voice = session.voices[0];
+    this.#voices = [...session.voices];
+  }
+
+  get voices(): readonly Voice[] {
+    return this.#voices;
+  }
+
+  /** Questions and answers so far. */
+  get messages(): readonly ChatMessage[] {
+    return this.#messages;
+  }
+
+  /** The system message in force, as a list: empty where there is none. */
+  get systemMessages(): readonly ChatMessage[] {
+    return systemMessage(this.#voice, this.#system);
+  }
+
+  /** The system message in force; '' is none. Setting it holds for every voice. */
+  get system(): string {
+    return this.systemMessages[0]?.content ?? '';
+  }
+
+  set system(text: string) {
+    this.#system = text;
+  }
+
+  /** The one that was set; undefined leaves each voice its own. */
+  get givenSystem(): string | undefined {
+    return this.#system;
   }
 
   get voice(): Voice {
@@ -47,20 +79,38 @@ export class Conversation {
     this.#messages = [];
   }
 
+  /** Takes the last question and its answer back; returns the question, or null. */
+  undo(): string | null {
+    const at = this.#messages.findLastIndex(({ role }) => role === 'user');
+    return at < 0 ? null : this.#messages.splice(at)[0].content;
+  }
+
+  /** @throws QLoraError `CHAT_VOICE` */
+  voiceCalled(name: string): Voice {
+    const voice = this.#voices.find((each) => each.name === name);
+    if (voice) return voice;
+    const names = this.#voices.map((each) => each.name);
+    throw new QLoraError(
+      'CHAT_VOICE',
+      `no adapter is called "${name}"; the nearest is "${nearest(name, names)}" of ${names.join(', ')}`,
+    );
+  }
+
   /** Another voice goes on with the same conversation. @throws QLoraError `CHAT_VOICE` */
   use(name: string): void {
-    const { voices, model } = this.#session;
-    const voice = voices.find((each) => each.name === name);
-    if (voice === undefined) {
-      const names = voices.map((each) => each.name);
-      throw new QLoraError(
-        'CHAT_VOICE',
-        `no adapter is called "${name}"; the nearest is "${nearest(name, names)}" of ${names.join(', ')}`,
-      );
-    }
-    model.attach(voice.adapter);
-    this.#voice = voice;
+    this.#voice = this.voiceCalled(name);
+    this.#session.model.attach(this.#voice.adapter);
     this.#held = [];
+  }
+
+  /** Puts another adapter on the base and returns the name of its voice. */
+  async load(folder: string, ui: Ui): Promise<string> {
+    const short = basename(resolve(folder));
+    const taken = this.#voices.some(({ name }) => name === short);
+    const name = taken ? folder : short;
+    const voice = await addVoice(this.#session, await readAdapterFolder(folder, ui), name);
+    this.#voices.push(voice);
+    return name;
   }
 
   /** Drops the oldest exchanges until the prompt leaves room for an answer. */

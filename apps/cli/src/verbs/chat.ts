@@ -1,6 +1,9 @@
-import { createInterface } from 'node:readline';
+import { columns } from '../chat/columns.js';
+import { type CommandContext, runCommand } from '../chat/commands.js';
+import { compareVoices } from '../chat/compare.js';
+import { Console } from '../chat/console.js';
 import { Conversation, type Turn } from '../model/conversation.js';
-import { openSession } from '../model/session.js';
+import { openSession, type Session } from '../model/session.js';
 import {
   adaptersOption,
   backendOptions,
@@ -9,72 +12,8 @@ import {
 } from '../options/common-options.js';
 import { type GenerationSettings, generationOptions } from '../options/generation-options.js';
 import { EXIT } from '../report/failure.js';
-import { paint, type Ui } from '../report/ui.js';
+import type { Ui } from '../report/ui.js';
 import { verb } from './verb.js';
-
-const HELP = '/reset forgets the conversation, /use NAME changes the adapter, /exit leaves';
-
-/** Lines of stdin with a prompt on a terminal; Ctrl-C stops the answer under way, else the chat. */
-class Console {
-  readonly interactive = process.stdin.isTTY === true;
-  readonly #lines = createInterface({
-    input: process.stdin,
-    output: this.interactive ? process.stderr : undefined,
-  });
-  #answering: AbortController | null = null;
-  interrupted = false;
-
-  constructor() {
-    const interrupt = () => {
-      if (this.#answering) return this.#answering.abort();
-      this.interrupted = true;
-      this.#lines.close();
-    };
-    this.#lines.on('SIGINT', interrupt);
-    process.on('SIGINT', interrupt);
-  }
-
-  async *lines(): AsyncGenerator<string> {
-    this.#ask();
-    for await (const line of this.#lines) {
-      if (line.trim() !== '') yield line.trim();
-      this.#ask();
-    }
-  }
-
-  #ask(): void {
-    if (!this.interactive) return;
-    this.#lines.setPrompt(paint('bold', 'you> ', process.stderr));
-    this.#lines.prompt();
-  }
-
-  async during<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    this.#answering = new AbortController();
-    try {
-      return await work(this.#answering.signal);
-    } finally {
-      this.#answering = null;
-    }
-  }
-
-  close(): void {
-    this.#lines.close();
-  }
-}
-
-/** Runs `/reset` or `/use`. @returns false for a command that does not exist */
-function command(line: string, conversation: Conversation, ui: Ui): boolean {
-  const [name, ...rest] = line.split(/\s+/);
-  if (name === '/reset') {
-    conversation.reset();
-    ui.info('the conversation starts anew');
-    return true;
-  }
-  if (name !== '/use') return false;
-  conversation.use(rest.join(' '));
-  ui.info(`${conversation.voice.name} answers from here on`);
-  return true;
-}
 
 function notices(turn: Turn, context: number, ui: Ui): void {
   if (turn.forgotten > 0)
@@ -84,40 +23,51 @@ function notices(turn: Turn, context: number, ui: Ui): void {
   if (turn.finish_reason === 'context')
     ui.warn(`the context of ${context} tokens is full: the answer was cut; /reset starts anew`);
   if (turn.finish_reason === 'length') ui.info('(cut at --max-new-tokens)');
+  if (turn.finish_reason === 'aborted') ui.info('(stopped)');
 }
 
-async function talk(
-  terminal: Console,
+/** Answers and comparisons, as the terminal shows them; `turns` collects what `--json` prints. */
+function talk(
+  session: Session,
   conversation: Conversation,
-  settings: GenerationSettings & { readonly context: number },
+  terminal: Console,
+  settings: GenerationSettings,
   ui: Ui,
-): Promise<object[]> {
-  const turns: object[] = [];
-  for await (const line of terminal.lines()) {
-    if (line === '/exit') break;
-    try {
-      if (line.startsWith('/')) {
-        if (!command(line, conversation, ui)) ui.warn(`${line} is no command; ${HELP}`);
-        continue;
-      }
+  turns: object[],
+): CommandContext {
+  return {
+    ...{ conversation, ui },
+    async say(question) {
       const onText = (piece: string) => ui.print(piece);
       const turn = await terminal.during((signal) =>
-        conversation.say(line, settings, { signal, onText }),
+        conversation.say(question, settings, { signal, onText }),
       );
       ui.print('\n');
-      notices(turn, settings.context, ui);
-      turns.push({ voice: conversation.voice.name, question: line, ...turn });
-    } catch (error) {
-      if (!terminal.interactive) throw error;
-      ui.warn((error as Error).message);
-    }
-  }
-  return turns;
+      notices(turn, session.model.config.maxPositions, ui);
+      turns.push({ voice: conversation.voice.name, question, ...turn });
+    },
+    async compare(names, question) {
+      const voices = names.map((name) => conversation.voiceCalled(name));
+      const answers = await terminal.during((signal) =>
+        compareVoices(session, voices, question, settings, {
+          ...{ system: conversation.givenSystem, signal },
+        }),
+      );
+      const width = process.stdout.isTTY ? process.stdout.columns : 0;
+      ui.print(
+        width >= 40
+          ? `${columns(answers, width)}\n`
+          : answers.map(({ title, text }) => `${title}:\n${text}\n`).join('\n'),
+      );
+      turns.push({ question, compared: answers });
+    },
+    load: (folder) => conversation.load(folder, ui),
+  };
 }
 
 export const chat = verb({
   name: 'chat',
-  summary: 'a conversation; each line of stdin is a turn',
+  summary: 'a conversation; each line of stdin is a turn, /help lists commands',
   options: {
     ...optionalBaseOption,
     ...adaptersOption,
@@ -128,14 +78,22 @@ export const chat = verb({
   async run(options, ui) {
     const session = await openSession(options, options.adapter ?? [], ui);
     const conversation = new Conversation(session, options.system);
-    const terminal = new Console();
+    const terminal = new Console((text) => ui.info(text));
+    const turns: object[] = [];
+    const context = talk(session, conversation, terminal, options, ui, turns);
     try {
-      if (terminal.interactive)
-        ui.info(
-          `${session.voices.map(({ name }) => name).join(', ')} on ${session.base.name}. ${HELP}`,
-        );
-      const context = session.model.config.maxPositions;
-      const turns = await talk(terminal, conversation, { ...options, context }, ui);
+      const names = session.voices.map(({ name }) => name).join(', ');
+      if (terminal.interactive) ui.info(`${names} on ${session.base.name}. /help lists commands`);
+      for await (const text of terminal.texts()) {
+        if (text === '/exit') break;
+        try {
+          await (text.startsWith('/') ? runCommand(text, context) : context.say(text));
+        } catch (error) {
+          const mistyped = (error as { code?: string }).code === 'CHAT_COMMAND';
+          if (!terminal.interactive && !mistyped) throw error;
+          ui.warn((error as Error).message);
+        }
+      }
       ui.result({ base: session.base.name, turns });
       return terminal.interrupted ? EXIT.interrupted : EXIT.done;
     } finally {

@@ -97,7 +97,7 @@ export const evaluate = verb({
       options.out === undefined
         ? null
         : await openOutput(options.out, { bytes: 4e6, reuse: true, remedy: '' });
-    const session = await openSession(options, folders, ui, signal);
+    const session = await openSession(options, folders, ui, { signal });
     try {
       const plan = await planOf(options, session.base.name, ui, progress, signal);
       const measured: VoiceRecord[] = [];
