@@ -158,6 +158,11 @@ export function combineAdapters(
   if (adapters.length === 0 || adapters.length !== weights.length)
     throw refuse(`${adapters.length} adapters and ${weights.length} weights; give one for each`);
   const configs = adapters.map(({ config }) => config);
+  const whole = adapters.find(({ config }) => config.useDora || config.modulesToSave !== null);
+  if (whole)
+    throw refuse(
+      `${whole.name} has DoRA or modules_to_save, which do not add up; combine LoRA adapters without them`,
+    );
   const rank = rankOf(configs, options);
   const tensors = new Map<string, { shape: readonly number[]; values: Float32Array }>();
   for (const module of new Set(adapters.flatMap(modulesOf))) {

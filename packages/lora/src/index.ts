@@ -41,8 +41,8 @@ export {
   mergeTokenRows,
   unmergeLora,
 } from './merge.js';
+export { checkUnmerge, mergeAdapter, updateOf } from './merge-adapter.js';
 export { decaysByName, loraPlusRates } from './parameter-groups.js';
-export { checkMerge, mergeAdapter, updateOf } from './merge-adapter.js';
 export { formatPeftConfig, type ParsedPeftConfig, parsePeftConfig } from './peft-config.js';
 export {
   exportPeftAdapter,

@@ -1,6 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
 import { dropsHeadBias } from './head-bias.js';
-import { type LoraMatrices, mergeLora, mergeTokenRows, unmergeLora } from './merge.js';
+import { type LoraMatrices, mergeDora, mergeLora, mergeTokenRows, unmergeLora } from './merge.js';
 import type { PeftAdapterFiles } from './peft-files.js';
 import { rankAndScaling } from './targets.js';
 
@@ -25,30 +25,31 @@ function rowsOf(files: PeftAdapterFiles, module: string) {
   return ids === undefined ? null : { ids, values: rows.values };
 }
 
-/**
- * Refuses adapters that cannot be merged or taken out again.
- * @throws QLoraError `LORA_MERGE`
- */
-export function checkMerge(files: PeftAdapterFiles, direction: 'merge' | 'unmerge'): void {
-  const other = [...files.tensors.keys()].filter(
-    (key) => !/\.lora_[AB]\.weight$/.test(key) && !key.endsWith(ROWS),
-  );
-  if (other.length > 0 || ('useDora' in files.config && files.config.useDora))
-    throw new QLoraError(
-      'LORA_MERGE',
-      `${files.name}: only LoRA updates and trained token rows can be merged here, and it has ${other[0] ?? 'DoRA magnitudes'}; merge it with PEFT (merge_and_unload)`,
-      { details: { keys: other } },
-    );
-  if (direction === 'unmerge' && [...files.tensors.keys()].some((key) => key.endsWith(ROWS)))
-    throw new QLoraError(
-      'LORA_MERGE',
-      `${files.name}: it replaced token rows of the base, which a merged model no longer has; unmerging needs the original base`,
-    );
+/** A whole tensor that the adapter trained in the base's place (`modules_to_save`). */
+function savedTensor(files: PeftAdapterFiles, name: string): Float32Array | null {
+  return files.config.modulesToSave === null
+    ? null
+    : (files.tensors.get(`${PREFIX}${name}`)?.values ?? null);
 }
 
 /**
- * Merges an adapter into one tensor of the base, in place: W += scaling * B A, and trained token rows
- * over the table's. A head that PEFT computes without its bias (see `dropsHeadBias`) gets a bias
+ * Refuses adapters that cannot be taken out of a merged model again.
+ * @throws QLoraError `LORA_MERGE`
+ */
+export function checkUnmerge(files: PeftAdapterFiles): void {
+  const replaced = [...files.tensors.keys()].filter((key) => !/\.lora_[AB]\.weight$/.test(key));
+  if (replaced.length === 0) return;
+  throw new QLoraError(
+    'LORA_MERGE',
+    `${files.name}: merging it replaces values of the base (${replaced[0]}), which a merged model no longer has; unmerging needs the original base`,
+    { details: { keys: replaced } },
+  );
+}
+
+/**
+ * Merges an adapter into one tensor of the base, in place: W += scaling * B A (DoRA: its rows scaled to
+ * their magnitudes), trained token rows over the table's, modules that were trained whole in their
+ * place. A head that PEFT computes without its bias (see `dropsHeadBias`) gets a bias
  * of zeros, so that the merged model answers as the adapter does.
  *
  * @param name of the base's tensor: `model.layers.0.self_attn.q_proj.weight`
@@ -65,10 +66,17 @@ export function mergeAdapter(
     values.fill(0);
     return true;
   }
+  const saved = savedTensor(files, name);
+  if (saved) {
+    values.set(saved);
+    return true;
+  }
   if (!name.endsWith('.weight')) return false;
   const module = name.slice(0, -'.weight'.length);
   const update = updateOf(files, module);
-  if (update) (direction === 'merge' ? mergeLora : unmergeLora)(values, update);
+  const magnitude = files.tensors.get(`${PREFIX}${module}.lora_magnitude_vector`)?.values;
+  if (update && magnitude) mergeDora(values, { ...update, magnitude });
+  else if (update) (direction === 'merge' ? mergeLora : unmergeLora)(values, update);
   const rows = direction === 'merge' ? rowsOf(files, module) : null;
   if (rows) mergeTokenRows(values, rows.ids, rows.values);
   return update !== null || rows !== null;

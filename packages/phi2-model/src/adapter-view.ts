@@ -1,4 +1,5 @@
 import { QLoraError } from '@qlorajs/errors';
+import type { LoraAdapter } from '@qlorajs/lora';
 import type { DoraNorms } from './dora-norms.js';
 import type { AdapterRun } from './pass.js';
 import type { PhiWeights } from './weights.js';
@@ -11,11 +12,14 @@ export interface AdapterView {
   readonly norms: DoraNorms | null;
 }
 
+/** Whether an adapter changes more than its rows of a batch: then its rows run by themselves. */
+export function needsOwnPass(adapter: LoraAdapter | null): boolean {
+  return adapter !== null && (adapter.config.useDora || adapter.modules.size > 0);
+}
+
 /** @throws QLoraError `PHI_MIXED_ADAPTERS` for an adapter that changes more than its rows of a batch */
 export function checkMixed(runs: readonly AdapterRun[]): void {
-  const alone = runs.find(
-    ({ adapter }) => adapter && (adapter.config.useDora || adapter.modules.size > 0),
-  );
+  const alone = runs.find(({ adapter }) => needsOwnPass(adapter));
   if (!alone) return;
   throw new QLoraError(
     'PHI_MIXED_ADAPTERS',

@@ -1,6 +1,7 @@
 import type { Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraAdapter } from '@qlorajs/lora';
+import { needsOwnPass } from './adapter-view.js';
 import type { PhiModel } from './model.js';
 import { runsOf } from './pass.js';
 
@@ -72,26 +73,28 @@ export class Decoder {
    * @throws QLoraError `PHI_CONTEXT` when one of them is full
    */
   static async step(decoders: readonly Decoder[], ids: readonly number[]): Promise<Float32Array[]> {
-    if (decoders.length === 0) return [];
-    const model = decoders[0].#model;
-    // Rows that share an adapter stand together: one product serves them all.
     const adapters = [...new Set(decoders.map(({ adapter }) => adapter))];
-    const order = [...decoders.keys()].sort(
-      (a, b) => adapters.indexOf(decoders[a].adapter) - adapters.indexOf(decoders[b].adapter),
-    );
-    const rows = order.map((i) => decoders[i]);
-    const logits = await model.backend.read(
-      decode(
-        model,
-        rows,
-        order.map((i) => ids[i]),
-      ),
-    );
-    const { vocabSize } = model.config;
-    const result = new Array<Float32Array>(rows.length);
-    order.forEach((i, row) => {
-      result[i] = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
-    });
+    const rowsOf = (each: LoraAdapter | null) =>
+      [...decoders.keys()].filter((i) => decoders[i].adapter === each);
+    // Rows that share an adapter stand together: one product serves them all.
+    const together = adapters.filter((each) => !needsOwnPass(each)).flatMap(rowsOf);
+    const apart = adapters.filter(needsOwnPass).map(rowsOf);
+    const result = new Array<Float32Array>(decoders.length);
+    for (const order of [together, ...apart]) {
+      if (order.length === 0) continue;
+      const model = decoders[order[0]].#model;
+      const logits = await model.backend.read(
+        decode(
+          model,
+          order.map((i) => decoders[i]),
+          order.map((i) => ids[i]),
+        ),
+      );
+      const { vocabSize } = model.config;
+      order.forEach((i, row) => {
+        result[i] = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+      });
+    }
     return result;
   }
 

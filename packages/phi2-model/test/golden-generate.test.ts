@@ -58,7 +58,10 @@ describe('scores of transformers, value by value', () => {
   );
 });
 
-describe.each(backends)('answers of transformers on $name', ({ create, tolerance }) => {
+/** On a GPU in software these many tokens would take minutes; golden-hf-phi decodes there. */
+const fast = backends.filter(({ name }) => name !== 'webgpu');
+
+describe.each(fast)('answers of transformers on $name', ({ create, tolerance }) => {
   let backend: Backend;
   let model: PhiModel;
 

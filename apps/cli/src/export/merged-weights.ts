@@ -1,4 +1,4 @@
-import { checkMerge, mergeAdapter, type PeftAdapterFiles } from '@qlorajs/lora';
+import { checkUnmerge, mergeAdapter, type PeftAdapterFiles } from '@qlorajs/lora';
 import { checkTensors, phiTensors } from '@qlorajs/phi2-model';
 import { dequantizeNf4, fromBitsandbytes, isBitsandbytesWeight } from '@qlorajs/quant-nf4';
 import { fromFloat32, type TensorSource, toFloat32 } from '@qlorajs/safetensors';
@@ -27,7 +27,7 @@ export class MergedWeights implements TensorSource {
     direction: 'merge' | 'unmerge' = 'merge',
   ) {
     checkTensors(base.config, weights.tensors, base.name);
-    for (const adapter of adapters) checkMerge(adapter, direction);
+    if (direction === 'unmerge') for (const adapter of adapters) checkUnmerge(adapter);
     this.name = base.name;
     this.#weights = weights;
     this.#adapters = adapters;
