@@ -59,7 +59,7 @@ describe('scores of transformers, value by value', () => {
 });
 
 /** On a GPU in software these many tokens would take minutes; golden-hf-phi decodes there. */
-const fast = backends.filter(({ name }) => name !== 'webgpu');
+const fast = backends.filter(({ slow }) => !slow);
 
 describe.each(fast)('answers of transformers on $name', ({ create, tolerance }) => {
   let backend: Backend;

@@ -2,17 +2,15 @@ import type { Backend } from '@qlorajs/compute';
 import type { LoraAdapter } from '@qlorajs/lora';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Decoder, GenerationPool, generate, type PhiModel } from '../src/index.js';
-import { backends } from './backends.js';
+import { backends, PATIENT } from './backends.js';
 import { difference } from './fixtures.js';
 import { tinyAdapter, tinyBatch, tinyModel } from './tiny-model.js';
 
 const CLOSE = 2e-5;
 
-/** On a GPU in software each pass takes a second: there one test stands for all. */
-const isSlow = (name: string) => name === 'webgpu';
-
-describe.each(backends)('rows with adapters of their own on $name', ({ create, name }) => {
-  const whereFast = test.skipIf(isSlow(name));
+describe.each(backends)('rows with adapters of their own on $name', ({ create, slow }) => {
+  // On a GPU in software one test stands for all.
+  const whereFast = test.skipIf(slow);
 
   let backend: Backend;
   let model: PhiModel;
@@ -62,7 +60,7 @@ describe.each(backends)('rows with adapters of their own on $name', ({ create, n
     ).toBeGreaterThan(0.05);
   });
 
-  test('decoders at other positions with other adapters step together', async () => {
+  test('decoders at other positions with other adapters step together', PATIENT, async () => {
     const prompts = [[1, 3, 9], [17, 22], [3, 39, 17, 5, 8], [2]];
     const adapters = [one, other, null, one];
     const make = async () => {
