@@ -6,9 +6,11 @@ import { DeviceMemory } from './device/memory.js';
 import { Profiler } from './device/profiler.js';
 import { Recorder } from './device/recorder.js';
 import { adapterName, bestTier, isSoftware, openDevice, type Tier } from './device/request.js';
+import { storageOf } from './device/storage.js';
 import { Transfer } from './device/transfer.js';
 import { type Engine, Scratch } from './engine.js';
 import { halvesToFloats } from './half.js';
+import { forgetHalfRows } from './ops/linear/half-operands.js';
 import { HeldProduct } from './ops/linear/held.js';
 import { bindOps } from './ops.js';
 
@@ -114,7 +116,18 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     free(tensor: Tensor): void {
       product.flush();
       recorder.flush();
+      recorder.forget(storageOf(tensor));
       memory.release(tensor);
+    },
+    replay(key, work): void {
+      product.flush();
+      // What halves were made from is not known while others' commands are issued again.
+      forgetHalfRows(engine);
+      recorder.replay(key, () => {
+        work();
+        product.flush();
+      });
+      forgetHalfRows(engine);
     },
     memory: () => memory.counter.usage,
     resetPeak: () => memory.counter.resetPeak(),

@@ -3,6 +3,7 @@ import type { DType, Tensor } from '@qlorajs/compute';
 import type { DeviceMemory } from './device/memory.js';
 import type { Groups, Recorder } from './device/recorder.js';
 import type { Tier } from './device/request.js';
+import { storageOf } from './device/storage.js';
 
 /** What an operation needs of the device. */
 export interface Engine {
@@ -32,6 +33,7 @@ export class Scratch {
     if (!buffer || buffer.size < size) {
       if (buffer) {
         this.#recorder.flush();
+        this.#recorder.forget(storageOf(buffer));
         this.#buffers.delete(name); // Should there be no room for the larger one.
         this.#memory.release(buffer);
       }

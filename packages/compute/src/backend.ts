@@ -30,6 +30,13 @@ export interface Backend {
   view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor;
   /** Gives the storage back. Views of it must not be used any more; freeing a view is an error. */
   free(tensor: Tensor): void;
+  /**
+   * Runs `work`, or issues again what it issued when `replay` was last called with this key: a GPU
+   * saves the time of making its commands anew. `work` calls operations and nothing else, and which
+   * operations on which tensors depends on the key alone; contents of tensors may differ.
+   * Backends without it are given `work` itself.
+   */
+  replay?(key: string, work: () => void): void;
   memory(): MemoryUsage;
   resetPeak(): void;
   /**

@@ -29,6 +29,7 @@ import {
   runsOf,
   someRows,
 } from './pass.js';
+import { replayed } from './replay.js';
 import { createRotaryTable, type RotaryTable } from './rotary-table.js';
 import { phiSavableModules, trainedWeights } from './saved-modules.js';
 import { phiModules } from './tensors.js';
@@ -224,13 +225,19 @@ export class PhiModel {
 
   /** @internal All blocks, on two alternating buffers; returns the last hidden state `[n, C]`. */
   runBlocks(pass: Pass, embedded: Tensor): Tensor {
-    let h = embedded;
-    for (let layer = 0; layer < this.config.layers; layer++) {
-      const out = this.workspace.get(`hidden.${1 - (layer % 2)}`, h.shape);
-      blockForward(pass, layer, h, out, blockActivations(pass, 'block'));
-      h = out;
-    }
-    return h;
+    const { layers } = this.config;
+    const hidden = [embedded, this.workspace.get('hidden.1', embedded.shape)];
+    replayed(pass, `blocks from ${embedded.offset}`, () => {
+      for (let layer = 0; layer < layers; layer++)
+        blockForward(
+          pass,
+          layer,
+          hidden[layer % 2],
+          hidden[1 - (layer % 2)],
+          blockActivations(pass, 'block'),
+        );
+    });
+    return hidden[layers % 2];
   }
 
   /** @internal Final norm and head of the given rows, in ascending order: `[m, V]` on the device. */
@@ -337,21 +344,26 @@ export class PhiModel {
       blockActivations(pass, checkpointing ? 'block' : `block.${layer}`);
     const inputs: Tensor[] = [this.embed(pass, batch.inputIds)];
     addNeftuneNoise(pass, inputs[0], options.neftuneNoiseAlpha ?? 0);
-    for (let layer = 0; layer < config.layers; layer++) {
+    for (let layer = 0; layer < config.layers; layer++)
       inputs.push(workspace.get(`hidden.${layer + 1}`, shape));
-      blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));
-    }
+    const kept = checkpointing ? 'kept inputs' : 'kept activations';
+    replayed(pass, `forward, ${kept}`, () => {
+      for (let layer = 0; layer < config.layers; layer++)
+        blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));
+    });
     const dh = workspace.get('dHidden', shape);
     const scale = 1 / options.normalizer;
     // Read at the end: the device goes on while the loss travels.
     const lossSum = lossHead(pass, inputs[config.layers], rows, labels, { scale, dh });
     lossSum.catch(() => {}); // told where it is awaited, unless the backward fails first
-    for (let layer = config.layers - 1; layer >= 0; layer--) {
-      // The last block's activations are still there: only earlier ones are computed again.
-      if (checkpointing && layer < config.layers - 1)
-        blockForward(pass, layer, inputs[layer], null, activations(layer));
-      blockBackward(pass, layer, inputs[layer], dh, activations(layer));
-    }
+    replayed(pass, `backward, ${kept}`, () => {
+      for (let layer = config.layers - 1; layer >= 0; layer--) {
+        // The last block's activations are still there: only earlier ones are computed again.
+        if (checkpointing && layer < config.layers - 1)
+          blockForward(pass, layer, inputs[layer], null, activations(layer));
+        blockBackward(pass, layer, inputs[layer], dh, activations(layer));
+      }
+    });
     this.#embeddingBackward(pass, batch.inputIds, dh);
     norms?.expire();
     return { lossSum: await lossSum, tokens: rows.length };

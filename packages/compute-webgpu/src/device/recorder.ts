@@ -6,6 +6,7 @@ import { type KernelSpec, PARAMETER_BYTES } from './kernel.js';
 import { Pipelines, type Program } from './pipelines.js';
 import type { Profiler } from './profiler.js';
 import { type GpuStorage, storageOf } from './storage.js';
+import { Tape, Tapes } from './tape.js';
 import { BufferUsage } from './usage.js';
 
 /** Dispatches a submission holds at most: the device starts while the next ones are recorded. */
@@ -38,6 +39,11 @@ export class Recorder {
   /** The program that the open pass is set to. */
   #program: Program | null = null;
   #recording = 1;
+  /** Dispatches in the open recording, those of tapes among them. */
+  #recorded = 0;
+  readonly #tapes = new Tapes();
+  /** What is taped at the moment; false: something happened that cannot be played again. */
+  #tape: Tape | false | null = null;
 
   readonly #profiler: Profiler | null;
 
@@ -74,13 +80,14 @@ export class Recorder {
     groups: Groups,
   ): void {
     this.#faults.check();
-    if (this.#used === DISPATCHES) this.flush();
+    if (this.#recorded === DISPATCHES) this.flush();
     const kernel = this.pipelines.kernel(spec);
     const { names, writes } = kernel;
     const [bound, storages, bases] = [this.#bound, this.#storages, this.#bases];
     bound.length = names.length;
     storages.length = names.length;
-    let at = (this.#used * PARAMETER_BYTES) / 4;
+    const start = (this.#used * PARAMETER_BYTES) / 4;
+    let at = start;
     for (let i = 0; i < names.length; i++) {
       const tensor = tensors[names[i] as B];
       const storage = storageOf(tensor);
@@ -90,6 +97,7 @@ export class Recorder {
       this.#words[at++] = tensor.offset - bases[i] / BYTES_PER_ELEMENT[tensor.dtype];
       storage.recording = this.#recording;
       if (writes[i]) storage.version++;
+      if (this.#tape) (writes[i] ? this.#tape.written : this.#tape.used).add(storage);
     }
     for (const { name, isFloat } of kernel.params) {
       const value = params[name as P];
@@ -106,12 +114,15 @@ export class Recorder {
     pass.setBindGroup(1, this.#uniformGroup, this.#offsets);
     pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
     this.#used++;
+    this.#recorded++;
+    if (this.#tape) this.#tape.add(program, group, this.#words.subarray(start, at), groups);
     if (this.#profiler?.active) this.#closePass();
   }
 
   /** Records a copy into `target`, a staging buffer. */
   copyOut(storage: GpuStorage, from: number, target: GPUBuffer, bytes: number): void {
     this.#faults.check();
+    this.spoilTape();
     this.#closePass();
     this.#encoder ??= this.#device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(storage.buffer, from, target, 0, bytes);
@@ -139,10 +150,72 @@ export class Recorder {
       );
     this.#device.queue.submit([commands]);
     this.#used = 0;
+    this.#recorded = 0;
     this.#recording++;
   }
 
+  /**
+   * Runs `work`, whose dispatches are kept under `key`; the next time they are issued again in its
+   * stead. What `work` does must depend on the key and on the contents of tensors alone.
+   */
+  replay(key: string, work: () => void): void {
+    const known = this.#profiler?.active ? undefined : this.#tapes.get(key);
+    if (known) {
+      this.#play(known);
+      return;
+    }
+    if (this.#tape !== null || this.#profiler?.active) {
+      work();
+      return;
+    }
+    const tape = new Tape();
+    this.#tape = tape;
+    let whole = false;
+    try {
+      work();
+      whole = this.#tape === tape && tape.dispatches.length > 0;
+    } finally {
+      this.#tape = null;
+    }
+    if (!whole) return;
+    for (const storage of tape.written) tape.used.add(storage);
+    tape.close(this.#device, this.pipelines.uniformLayout);
+    this.#tapes.set(key, tape);
+  }
+
+  /** What is taped at the moment does more than dispatch, and is not kept. */
+  spoilTape(): void {
+    if (this.#tape) this.#tape = false;
+  }
+
+  /** A storage goes: no tape may use it. */
+  forget(storage: GpuStorage): void {
+    this.spoilTape();
+    this.#tapes.forget(storage);
+  }
+
+  #play(tape: Tape): void {
+    this.#faults.check();
+    let pass: GPUComputePassEncoder | null = null;
+    for (const { program, group, offsets, x, y, z } of tape.dispatches) {
+      if (this.#recorded === DISPATCHES) {
+        this.flush();
+        pass = null;
+      }
+      pass ??= this.#open('');
+      if (program !== this.#program) pass.setPipeline(program.pipeline);
+      this.#program = program;
+      pass.setBindGroup(0, group);
+      pass.setBindGroup(1, tape.group, offsets as unknown as number[]);
+      pass.dispatchWorkgroups(x, y, z);
+      this.#recorded++;
+    }
+    for (const storage of tape.used) storage.recording = this.#recording;
+    for (const storage of tape.written) storage.version++;
+  }
+
   dispose(): void {
+    this.#tapes.dispose();
     this.#uniforms.destroy();
   }
 

@@ -43,6 +43,7 @@ export class Transfer {
         { kind: 'runtime', details: { label: tensor.label, shape: tensor.shape, offset } },
       );
     if (data.length === 0) return;
+    this.#recorder.spoilTape();
     const storage = storageOf(tensor);
     if (this.#recorder.isPending(storage)) this.#recorder.flush();
     storage.version++;

@@ -4,7 +4,9 @@ import { storageOf } from '../../device/storage.js';
 import { type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { eachRow, REDUCE, WIDTH } from '../../wgsl/flat.js';
+import { WIDEST } from '../../wgsl/half-row.js';
 import { weightParams, weightReader, weightTensors } from '../../wgsl/weight.js';
+import { FEW_ROWS } from './linear-rows.js';
 
 /** Rows of an f32 matrix as f16, each by a power of two of its own. */
 export interface HalfRows {
@@ -56,6 +58,23 @@ interface Origin {
 
 const origins = new WeakMap<Engine, Origin>();
 
+/** The next product converts its input anew. */
+export function forgetHalfRows(engine: Engine): void {
+  origins.delete(engine);
+}
+
+function originOf(x: Tensor, values: Tensor, layout: string): Origin {
+  const { id, version } = storageOf(x);
+  return { id, version, offset: x.offset, layout, halves: storageOf(values).id };
+}
+
+function scratchRows(engine: Engine, padded: number, pitch: number) {
+  return {
+    values: engine.scratch.get('half rows', 'f16', padded * pitch),
+    scales: engine.scratch.get('half scales', 'f32', padded),
+  };
+}
+
 /**
  * @param x f32, `rows` rows of `width` elements that are `stride` apart
  * @param padded rows that the caller may read
@@ -67,11 +86,8 @@ export function halfRows(
   padded: number,
 ): HalfRows {
   const pitch = Math.ceil(width / 8) * 8;
-  const values = engine.scratch.get('half rows', 'f16', padded * pitch);
-  const scales = engine.scratch.get('half scales', 'f32', padded);
-  const { id, version } = storageOf(x);
-  const halves = storageOf(values).id;
-  const origin = { id, version, offset: x.offset, layout: `${rows} ${width} ${stride}`, halves };
+  const { values, scales } = scratchRows(engine, padded, pitch);
+  const origin = originOf(x, values, `${rows} ${width} ${stride}`);
   const last = origins.get(engine);
   const same =
     last !== undefined &&
@@ -82,6 +98,32 @@ export function halfRows(
     origins.set(engine, origin);
   }
   return { values, scales, pitch };
+}
+
+/** Rows of a tile of any product: what a producer of rows leaves room for. */
+const PADDING = 128;
+
+/**
+ * Lets the operation that makes rows write them in f16 as well, where a product is likely to want
+ * them next.
+ * @param out f32 `[rows, width]`, what the operation writes
+ * @param make records the operation
+ * @returns false where the rows do not suit; then nothing was recorded
+ */
+export function withHalfRows(
+  engine: Engine,
+  out: Tensor,
+  inputs: readonly Tensor[],
+  make: (halves: Pick<HalfRows, 'values' | 'scales'>, rows: number, width: number) => void,
+): boolean {
+  const [rows, width] = out.shape;
+  if (engine.tier === 'f32' || out.shape.length !== 2 || rows <= FEW_ROWS) return false;
+  if (width % 8 !== 0 || width > WIDEST || [out, ...inputs].some(({ offset }) => offset % 4 !== 0))
+    return false;
+  const halves = scratchRows(engine, Math.ceil(rows / PADDING) * PADDING, width);
+  make(halves, rows, width);
+  origins.set(engine, originOf(out, halves.values, `${rows} ${width} ${width}`));
+  return true;
 }
 
 const kernels = new Memo<KernelSpec>();

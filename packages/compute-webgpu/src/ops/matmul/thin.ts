@@ -33,17 +33,12 @@ export function isThinRows({ a, b, out, m, n, k, transposeA }: MatmulArgs): bool
  */
 function rowsKernel(key: string, { n, transposeB, beta }: MatmulArgs, shares: number): KernelSpec {
   const rowsOfGroup = (WARPS / shares) * ROWS;
-  // b is [n, k]: a lane takes four k of every row.
+  // b is [n, k]: the lanes read every row of it side by side.
   const alongK = /* wgsl */ `
-  for (var at = begin + 4u * lane; at < end; at += ${STEP}u) {
-    ${each(ROWS, (r) => `let x${r} = a[(p.aAt + row${r} + at) / 4u];`)}
-    ${each(
-      n,
-      (j) => `{
-      let f = b[(p.bAt + ${j}u * p.k + at) / 4u];
-      ${each(ROWS, (r) => `c${r}_${j} += dot(x${r}, f);`)}
-    }`,
-    )}
+  for (var at = begin + lane; at < end; at += ${LANES}u) {
+    ${each(ROWS, (r) => `let x${r} = a[p.aAt + row${r} + at];`)}
+    ${each(n, (j) => `let f${j} = b[p.bAt + ${j}u * p.k + at];`)}
+    ${each(n, (j) => each(ROWS, (r) => `c${r}_${j} += x${r} * f${j};`))}
   }`;
   // b is [k, n]: a lane takes one k, so that the lanes' columns lie side by side.
   const alongColumns = /* wgsl */ `
@@ -59,7 +54,7 @@ function rowsKernel(key: string, { n, transposeB, beta }: MatmulArgs, shares: nu
   }`;
   return {
     key,
-    bindings: { a: read(transposeB ? 'vec4f' : 'f32'), b: read('vec4f'), out: write() },
+    bindings: { a: read(), b: read(transposeB ? 'f32' : 'vec4f'), out: write() },
     params: { m: 'u32', k: 'u32', span: 'u32', alpha: 'f32', beta: 'f32' },
     body: /* wgsl */ `
 var<workgroup> sums: array<f32, ${THREADS * n}>;

@@ -1,6 +1,6 @@
 import { type Backend, integersFrom } from '../../backend.js';
 import type { Tensor } from '../../tensor.js';
-import { type OpCase, randomTensor, readAndFree } from '../../testing/op-case.js';
+import { type OpCase, randomTensor, randomValues, readAndFree } from '../../testing/op-case.js';
 import type { AttentionMask } from './op.js';
 
 interface Setting {
@@ -55,6 +55,31 @@ function forward(setting: Setting): OpCase {
     },
   };
 }
+
+/** Scores up to 40 apart, from values that are exact in f16. */
+const farApart: OpCase = {
+  op: 'attention',
+  name: 'attention, scores far apart',
+  async run(backend) {
+    const [T, headDim] = [90, 80];
+    const keyLengths = integersFrom(backend, [T]);
+    const make = (seed: number, scale: number) => {
+      const tensor = backend.empty('f32', [T, headDim]);
+      const values = randomValues(T * headDim, seed, scale);
+      backend.write(
+        tensor,
+        values.map((value) => Math.round(8 * value) / 8),
+      );
+      return tensor;
+    };
+    const [q, k, v, out] = [make(1, 4), make(2, 2), make(3, 1), make(4, 1)];
+    const logSumExp = backend.empty('f32', [1, 1, T]);
+    const shape = { batch: 1, queryLength: T, keyLength: T, heads: 1, headDim };
+    const mask = { ...shape, keyLengths, queryStart: null, firstKeys: null, scale: 1 / 8 };
+    backend.ops.attention({ ...mask, q, k, v, out, logSumExp });
+    return readAndFree(backend, { out, logSumExp }, [keyLengths, q, k, v, out, logSumExp]);
+  },
+};
 
 function backward(setting: Setting): OpCase {
   return {
@@ -129,5 +154,5 @@ const CACHED: readonly Setting[] = [
 ];
 
 export function attentionCases(): OpCase[] {
-  return [...TRAINING, ...CACHED].map(forward).concat(TRAINING.map(backward));
+  return [...TRAINING, ...CACHED].map(forward).concat(farApart, TRAINING.map(backward));
 }

@@ -42,6 +42,7 @@ const SHAPES = [
   [3, 64],
   [5, 320],
   [2, 2560],
+  [12, 1032],
 ] as const;
 
 export function layerNormCases(): OpCase[] {

@@ -39,6 +39,46 @@ function backward(kind: WeightKind, shape: Shape, accumulate: boolean): OpCase {
   };
 }
 
+/** Rows that an operation has just made: an engine may keep them in another form for the product. */
+function chained(kind: WeightKind): OpCase {
+  return {
+    op: 'linearBackward',
+    name: `linear and linearBackward ${kind} of rows that gelu and layerNorm made`,
+    async run(backend) {
+      const { ops } = backend;
+      const [rows, width, outWidth] = [12, 1032, 48];
+      const make = (shape: number[], seed: number) => randomTensor(backend, shape, seed);
+      const [x, made, normed] = [1, 2, 3].map((seed) => make([rows, width], seed));
+      const [scale, bias, mean, rstd] = [
+        make([width], 4),
+        make([width], 5),
+        ...[6, 7].map((seed) => make([rows], seed)),
+      ];
+      const [out, sum, dX] = [
+        make([rows, outWidth], 8),
+        make([rows, outWidth], 9),
+        make([rows, width], 10),
+      ];
+      const weight = randomWeight(backend, kind, [outWidth, width], 11);
+      const back = randomWeight(backend, kind, [width, outWidth], 12);
+      const product = { weight, bias: null, accumulate: false };
+      ops.gelu({ x, out: made });
+      ops.linear({ ...product, x: made, out });
+      ops.layerNorm({ x: made, weight: scale, bias, epsilon: 1e-5, out: normed, mean, rstd });
+      ops.linear({ ...product, x: normed, out: sum });
+      ops.geluBackward({ dOut: normed, x, dX: made });
+      const dOut = make([rows, outWidth], 13);
+      ops.linearBackward({ dOut: made, weight: back, dX: dOut, accumulate: false });
+      // The rows change after they were made.
+      ops.axpby({ x, out: made, alpha: 0.5, beta: 0.25 });
+      ops.linear({ ...product, x: made, out: sum, accumulate: true });
+      const all = [x, made, normed, scale, bias, mean, rstd, out, sum, dX, dOut];
+      const tensors = [...all, ...weightTensors(weight), ...weightTensors(back)];
+      return readAndFree(backend, { out, sum, made, normed, dOut }, tensors);
+    },
+  };
+}
+
 function dequantize(kind: 'nf4' | 'nf4-double', shape: readonly [number, number]): OpCase {
   return {
     op: 'dequantizeNf4',
@@ -76,5 +116,6 @@ export function linearCases(): OpCase[] {
     ...(kind === 'nf4' || kind === 'nf4-double'
       ? [dequantize(kind, [7, 320]), dequantize(kind, [5, 27]), dequantize(kind, [300, 80])]
       : []),
+    chained(kind),
   ]);
 }

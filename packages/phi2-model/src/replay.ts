@@ -1,0 +1,38 @@
+import type { Pass } from './pass.js';
+
+const ids = new WeakMap<object, number>();
+let count = 0;
+
+/** A number of the object's own. */
+function idOf(object: object | null): number {
+  if (object === null) return 0;
+  let id = ids.get(object);
+  if (id === undefined) {
+    count += 1;
+    id = count;
+    ids.set(object, id);
+  }
+  return id;
+}
+
+/** Whether masks are drawn: then every pass has seeds, and thereby operations, of its own. */
+function drawsMasks({ dropoutSeed, config, adapter }: Pass): boolean {
+  if (dropoutSeed === null) return false;
+  return config.residualDropout > 0 || (adapter?.config.loraDropout ?? 0) > 0;
+}
+
+/**
+ * Runs a part of a pass, or lets the backend issue it again: its operations are the same in every
+ * pass of one shape, with one adapter and one cache.
+ * @param part names what is run
+ */
+export function replayed(pass: Pass, part: string, work: () => void): void {
+  const { backend, workspace, batch, length, adapter, runs, caches, firstKeys } = pass;
+  if (!backend.replay || runs.length !== 1 || (caches?.length ?? 0) > 1 || drawsMasks(pass)) {
+    work();
+    return;
+  }
+  const held = [workspace, adapter, runs[0].adapter, caches?.[0] ?? null].map(idOf);
+  const packed = firstKeys ? ' packed' : '';
+  backend.replay(`${part} ${batch}x${length}${packed} ${held.join()}`, work);
+}
