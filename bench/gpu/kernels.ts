@@ -44,6 +44,36 @@ async function differences(tier: Tier): Promise<void> {
   await backend.dispose();
 }
 
+/** Rows of gradients of 1e-12 to 1e5: the largest relative difference of a row. */
+async function magnitudes(tier: Tier): Promise<void> {
+  const [inFeatures, outFeatures, rows] = [320, 192, 18];
+  const run = async (backend: Backend) => {
+    const dOut = randomTensor(backend, [rows, outFeatures], 1);
+    for (let row = 0; row < rows; row++) {
+      const one = backend.view(dOut, row * outFeatures, [outFeatures]);
+      backend.ops.axpby({ x: one, out: one, alpha: 10 ** (row - 12), beta: 0 });
+    }
+    const weight = randomWeight(backend, 'nf4', [outFeatures, inFeatures], 2);
+    const dX = backend.empty('f32', [rows, inFeatures]);
+    backend.ops.linearBackward({ dOut, weight, dX, accumulate: false });
+    return backend.read(dX);
+  };
+  const backend = await createWebGpuBackend({ gpu, tier });
+  const [actual, expected] = [await run(backend), await run(createReferenceBackend())];
+  let worst = 0;
+  for (let row = 0; row < rows; row++) {
+    const part = (values: Float32Array) =>
+      values.subarray(row * inFeatures, (row + 1) * inFeatures);
+    const largest = Math.max(...part(expected).map(Math.abs));
+    const off = part(actual).map((value, i) => Math.abs(value - part(expected)[i]));
+    worst = Math.max(worst, Math.max(...off) / largest);
+  }
+  console.log(
+    `${tier}: rows of gradients of 1e-12 to 1e5 are off by ${worst.toExponential(1)} at most`,
+  );
+  await backend.dispose();
+}
+
 const SHAPES = [
   [512, 2560, 2560],
   [512, 10240, 2560],
@@ -175,6 +205,7 @@ async function others(backend: Backend, tier: Tier): Promise<void> {
 
 for (const tier of tiers) {
   await differences(tier);
+  await magnitudes(tier);
   if (process.env.CHECK_ONLY) continue;
   const backend = await createWebGpuBackend({ gpu, tier });
   if (tier === tiers[0]) console.log(JSON.stringify(backend.info));

@@ -137,6 +137,20 @@ for (const [rows, length] of configList.split(',').map((each) => each.split('x')
     );
 }
 
+/** Loss and a gradient of one batch: the same bits every time, or something is not in order. */
+async function once(): Promise<string> {
+  optimizer.zeroGrad();
+  const { lossSum } = await model.forwardBackward(batchOf(4, 512, 1), {
+    normalizer: 1,
+    dropoutSeed: null,
+  });
+  const values = await Promise.all(adapter.parameters().map(({ grad }) => backend.read(grad)));
+  return `${lossSum} ${values.map((each) => each.reduce((sum, value) => sum + value, 0))}`;
+}
+const runs = [await once(), await once(), await once(), await once()];
+facts.repeatable = runs.every((each) => each === runs[0]);
+log(`four runs of one batch are equal: ${facts.repeatable}`);
+
 const decode: Record<string, unknown> = {};
 facts.decode = decode;
 for (const length of [128, 1024]) {
