@@ -84,8 +84,8 @@ test.skipIf(!swiftShader || process.env.QLORAJS_SLOW !== '1')(
     );
     const lines = readFileSync(data, 'utf8').split('\n').slice(0, 4);
     writeFileSync(at('chats.jsonl'), `${lines.join('\n')}\n`);
-    const args = ['train', '--base', 'phi-nano', '--data', at('chats.jsonl'), '--max-steps', '3'];
-    const rows = ['--per-device-train-batch-size', '1', '--max-seq-length', '96'];
+    const args = ['train', '--base', 'phi-nano', '--data', at('chats.jsonl'), '--max-steps', '2'];
+    const rows = ['--per-device-train-batch-size', '1', '--max-seq-length', '48'];
     const rest = ['--truncation', 'truncate', '--learning-rate', '1e-3'];
     const ends = await Promise.all(
       ['webgpu', 'wasm'].map((backend) =>
@@ -94,7 +94,7 @@ test.skipIf(!swiftShader || process.env.QLORAJS_SLOW !== '1')(
     );
     expect(ends.map(({ code }) => code)).toEqual([0, 0]);
     const [gpu, cpu] = [losses(at('nano-webgpu')), losses(at('nano-wasm'))];
-    expect(gpu).toHaveLength(3);
+    expect(gpu).toHaveLength(2);
     // The tables of the GPU engine are f16, as they are stored; the trained rows are rounded there.
     gpu.forEach((loss, i) => {
       expect(Math.abs(loss / cpu[i] - 1)).toBeLessThan(1e-3);
