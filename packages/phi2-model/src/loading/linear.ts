@@ -90,7 +90,9 @@ async function storedNf4(
       { details: { tensor: name, shape: tensor.shape, expected: shape } },
     );
   loader.holds(nf4Bytes(tensor));
-  return uploadNf4(loader, name, tensor);
+  const weight = uploadNf4(loader, name, tensor);
+  await loader.pace(nf4Bytes(tensor));
+  return weight;
 }
 
 /** Whether a block's codes are the same on every engine; see `QuantizeNf4Args`. */

@@ -4,8 +4,8 @@ import type { LoadOptions } from './options.js';
 
 /** Bytes that are read, and on the way to the device, at one time; a multiple of any block. */
 export const PIECE = 16 * 2 ** 20;
-/** Pieces after which the device's copies are waited for: what is on the way is host memory too. */
-const PIECES_AHEAD = 4;
+/** Bytes on the way to the device after which they are waited for: they are host memory, too. */
+const MOST_ON_THE_WAY = 4 * PIECE;
 
 /** What is shared while one checkpoint is loaded. */
 export class Loader {
@@ -15,6 +15,7 @@ export class Loader {
   readonly #made: Tensor[] = [];
   #staging: Tensor | null = null;
   #peakHostBytes = 0;
+  #onTheWay = 0;
 
   constructor(backend: Backend, source: TensorSource, options: LoadOptions) {
     this.backend = backend;
@@ -70,9 +71,17 @@ export class Loader {
         next.catch(() => {}); // told when its turn comes
       }
       use(bytes, start);
-      if ((start / PIECE) % PIECES_AHEAD === PIECES_AHEAD - 1) await this.backend.sync();
+      await this.pace(bytes.length);
       this.options.signal?.throwIfAborted();
     }
+  }
+
+  /** Counts bytes that were sent to the device, and waits when there are many of them. */
+  async pace(bytes: number): Promise<void> {
+    this.#onTheWay += bytes;
+    if (this.#onTheWay < MOST_ON_THE_WAY) return;
+    this.#onTheWay = 0;
+    await this.backend.sync();
   }
 
   /** Gives the staging buffer back. */
