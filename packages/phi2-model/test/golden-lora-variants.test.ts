@@ -13,7 +13,7 @@ import type { SafetensorsFile } from '@qlorajs/safetensors';
 import { memoryFolder } from '@qlorajs/safetensors';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabelledBatch, PhiModel } from '../src/index.js';
-import { backends } from './backends.js';
+import { backends, PATIENT } from './backends.js';
 import {
   batchOf,
   difference,
@@ -39,12 +39,19 @@ const LEARNING_RATE = 1e-2;
 const WEIGHT_DECAY = 0.05;
 const BASE = 'hf-phi/dev-a/base';
 
-const cases = backends.flatMap((backend) => CASES.map((each) => ({ ...backend, ...each })));
+// Each compiles the kernels anew: on a slow GPU the one with most kinds of them stands for all.
+const cases = backends.flatMap((backend) =>
+  CASES.filter(({ variant }) => !backend.slow || variant === 'dora-nf4').map((each) => ({
+    ...backend,
+    ...each,
+  })),
+);
 const batch: LabelledBatch = batchOf(readJson('hf-phi/dev-a', 'expected.json'));
 const normalizer = batch.labels.filter((label) => label >= 0).length;
 
 describe.each(cases)(
   '$variant on $name, against peft',
+  PATIENT,
   ({ create, variant, adapter: folder, nf4, ratio, tolerance }) => {
     const expected = readJson<Expected>('lora-variants', variant, 'expected.json');
     let backend: Backend;
