@@ -1,16 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { opCases } from '@qlorajs/compute/testing';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bundleSuite } from './bundle.js';
-import { findChromium } from './find-chromium.js';
+import { bundleSuite } from '../../../../tools/test/browser/bundle.js';
+import { findChromium } from '../../../../tools/test/browser/find-chromium.js';
+import type { TestResult } from '../../../../tools/test/browser/page/vitest.js';
+import { serveSuite } from '../../../../tools/test/browser/serve.js';
 import type { Settings } from './page/settings.js';
-import type { TestResult } from './page/vitest.js';
-import { serveSuite } from './serve.js';
 
 const MINUTE = 60_000;
 const { path, reason } = findChromium();
@@ -38,7 +38,7 @@ describe.skipIf(!path)(`the suite in Chromium${reason ? `: skipped, ${reason}` :
   let browser: Browser;
 
   beforeAll(async () => {
-    suite = await bundleSuite();
+    suite = await bundleSuite(fileURLToPath(new URL('page', import.meta.url)));
     here = await runHere(suite);
     browser = await chromium.launch({
       executablePath: path!,

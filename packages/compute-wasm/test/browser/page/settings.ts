@@ -1,3 +1,5 @@
+import { settings } from '../../../../../tools/test/browser/page/settings.js';
+
 /** What the suite is told about the host before it runs. */
 export interface Settings {
   readonly threads: number;
@@ -5,4 +7,4 @@ export interface Settings {
   readonly sharedMemory: boolean;
 }
 
-export const settings: { current: Settings } = { current: { threads: 1, sharedMemory: false } };
+export const currentSettings = () => settings.current as Settings;

@@ -1,13 +1,16 @@
 // Stands in for vitest where the suite runs in a page: the golden tests are bundled as they are.
-import { type Settings, settings } from './settings.js';
+import { settings } from './settings.js';
 
 /** One test that ran; `error` is null when it passed. */
 export interface TestResult {
   readonly name: string;
   readonly error: string | null;
+  readonly milliseconds: number;
 }
 
 type Work = () => unknown;
+/** vitest takes options between the name and the function; a page has no use for them. */
+type WithOptions<F> = [work: F] | [options: object, work: F];
 
 interface Suite {
   readonly name: string;
@@ -19,9 +22,12 @@ interface Suite {
 const suites: Suite[] = [];
 let open: Suite | null = null;
 
+/** The suite that is being declared; a test outside of `describe` has one of its own. */
 function current(): Suite {
-  if (!open) throw new Error('a test outside of describe');
-  return open;
+  if (open) return open;
+  const own: Suite = { name: '', before: [], after: [], tests: [] };
+  suites.push(own);
+  return own;
 }
 
 /** `$key` is a field of the case, `%s` the next argument. */
@@ -34,15 +40,18 @@ function format(name: string, args: readonly unknown[]): string {
 }
 
 function each(declare: (name: string, work: Work) => void) {
-  return (cases: readonly unknown[]) => (name: string, work: (...args: unknown[]) => unknown) => {
-    for (const one of cases) {
-      const args = Array.isArray(one) ? one : [one];
-      declare(format(name, args), () => work(...args));
-    }
-  };
+  return (cases: readonly unknown[]) =>
+    (name: string, ...rest: WithOptions<(...args: unknown[]) => unknown>) => {
+      const work = rest.at(-1) as (...args: unknown[]) => unknown;
+      for (const one of cases) {
+        const args = Array.isArray(one) ? one : [one];
+        declare(format(name, args), () => work(...args));
+      }
+    };
 }
 
-function describeSuite(name: string, declare: Work): void {
+function describeSuite(name: string, ...rest: WithOptions<Work>): void {
+  const declare = rest.at(-1) as Work;
   if (open) throw new Error('describe inside of describe');
   open = { name, before: [], after: [], tests: [] };
   suites.push(open);
@@ -53,8 +62,8 @@ function describeSuite(name: string, declare: Work): void {
   }
 }
 
-function declareTest(name: string, work: Work): void {
-  current().tests.push({ name, work });
+function declareTest(name: string, ...rest: WithOptions<Work>): void {
+  current().tests.push({ name, work: rest.at(-1) as Work });
 }
 
 export const describe = Object.assign(describeSuite, { each: each(describeSuite) });
@@ -64,6 +73,8 @@ export const afterAll = (work: Work) => void current().after.push(work);
 
 function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
+  if (ArrayBuffer.isView(a) && ArrayBuffer.isView(b))
+    return a.constructor === b.constructor && same([...Object.values(a)], [...Object.values(b)]);
   if (!Array.isArray(a) || !Array.isArray(b)) return false;
   return a.length === b.length && a.every((value, i) => same(value, b[i]));
 }
@@ -93,17 +104,21 @@ async function errorOf(work: Work): Promise<string | null> {
 }
 
 /** Runs everything that was declared, in order. A suite whose preparation fails fails in every test. */
-export async function run(on: Settings): Promise<TestResult[]> {
+export async function run(on: unknown): Promise<TestResult[]> {
   settings.current = on;
   const results: TestResult[] = [];
   for (const { name, before, after, tests } of suites) {
     let broken: string | null = null;
     for (const work of before) broken ??= await errorOf(work);
-    for (const { name: title, work } of tests)
-      results.push({ name: `${name} > ${title}`, error: broken ?? (await errorOf(work)) });
+    for (const { name: title, work } of tests) {
+      const start = performance.now();
+      const error = broken ?? (await errorOf(work));
+      const milliseconds = performance.now() - start;
+      results.push({ name: name ? `${name} > ${title}` : title, error, milliseconds });
+    }
     for (const work of after) {
       const error = await errorOf(work);
-      if (error && !broken) results.push({ name: `${name} > afterAll`, error });
+      if (error && !broken) results.push({ name: `${name} > afterAll`, error, milliseconds: 0 });
     }
   }
   return results;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const packages = join(here, '../../..');
+const packages = join(here, '../../../packages');
 const goldenTests = join(packages, 'phi2-model/test');
 
 /** `page/fixture-files.ts` with every file of the model's fixtures. */
@@ -25,20 +25,20 @@ const standIns: Readonly<Record<string, string>> = {
   'node:fs': 'files.ts',
   'node:path': 'paths.ts',
   'node:url': 'paths.ts',
-  './backends.js': 'backends.ts',
 };
 
-/** Packages from their sources, and what a page does not have from `page/`. */
-const hosting: Plugin = {
+/** Packages from their sources, and what a page does not have from `page/` or from the engine's own. */
+const hosting = (enginePage: string): Plugin => ({
   name: 'hosting',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^@qlorajs\// }, ({ path }) => {
       const [, name, file = 'index'] = path.split('/');
       return { path: join(packages, name, 'src', `${file}.ts`) };
     });
-    onResolve({ filter: /^(vitest|node:.*|\.\/backends\.js)$/ }, ({ path }) =>
+    onResolve({ filter: /^(vitest|node:.*)$/ }, ({ path }) =>
       standIns[path] ? { path: join(here, 'page', standIns[path]) } : null,
     );
+    onResolve({ filter: /^\.\/backends\.js$/ }, () => ({ path: join(enginePage, 'backends.ts') }));
     onLoad({ filter: /[\\/]page[\\/]fixture-files\.ts$/ }, () => ({
       contents: fixturesModule(),
       resolveDir: here,
@@ -49,15 +49,25 @@ const hosting: Plugin = {
       loader: 'binary',
     }));
   },
-};
+});
 
 /**
  * The operation suite and the model's golden tests, with their fixtures, as one module that runs in
  * a page and in Node: it exports `run`.
+ * @param enginePage folder with the engine's `backends.ts` and `suites`
+ * @param suites files of `enginePage` that declare tests
+ * @param goldens which of the model's golden tests; default all
  */
-export async function bundleSuite(): Promise<string> {
-  const goldens = readdirSync(goldenTests).filter((name) => /^golden-.*\.test\.ts$/.test(name));
-  const sources = ['./page/op-suite.ts', ...goldens.map((name) => join(goldenTests, name))];
+export async function bundleSuite(
+  enginePage: string,
+  suites: readonly string[] = ['op-suite.ts'],
+  goldens = /^golden-.*\.test\.ts$/,
+): Promise<string> {
+  const goldenFiles = readdirSync(goldenTests).filter((name) => goldens.test(name));
+  const sources = [
+    ...suites.map((name) => join(enginePage, name)),
+    ...goldenFiles.map((name) => join(goldenTests, name)),
+  ];
   const lines = sources.map((source) => `import ${JSON.stringify(source)};`);
   const { outputFiles } = await build({
     stdin: {
@@ -71,7 +81,7 @@ export async function bundleSuite(): Promise<string> {
     target: 'es2022',
     // The packages say that their modules do nothing when imported; tests do.
     ignoreAnnotations: true,
-    plugins: [hosting],
+    plugins: [hosting(enginePage)],
     define: {
       // One file asks where it is: phi2-model/test/fixtures.ts.
       'import.meta.url': '"file:///phi2-model/test/fixtures.ts"',
