@@ -3,9 +3,10 @@ import { setFlagsFromString } from 'node:v8';
 import { type Backend, createReferenceBackend } from '@qlorajs/compute';
 import { createWasmBackend } from '@qlorajs/compute-wasm';
 import { createWebGpuBackend } from '@qlorajs/compute-webgpu';
-import { isQLoraError, QLoraError } from '@qlorajs/errors';
+import { isQLoraError } from '@qlorajs/errors';
 import type { Ui } from '../report/ui.js';
 import { openDawn } from './dawn.js';
+import { type GpuJsChoice, openGpuJs } from './gpujs.js';
 
 /** What `--backend` may say. */
 export type BackendName = 'auto' | 'webgpu' | 'wasm' | 'gpujs' | 'reference';
@@ -16,6 +17,8 @@ export interface BackendChoice {
   readonly threads: number | undefined;
   /** V8's experimental SIMD flags. Default: false. */
   readonly experimentalSimd?: boolean;
+  /** Where gpu.js computes. Default: webasm. */
+  readonly gpujsMode?: GpuJsChoice;
 }
 
 /**
@@ -35,15 +38,14 @@ export function defaultThreads(): number {
 }
 
 /** Makes one backend by its name. */
-async function create(name: BackendName, threads = defaultThreads()): Promise<Backend> {
+async function create(
+  name: Exclude<BackendName, 'auto'>,
+  threads = defaultThreads(),
+  gpujsMode?: GpuJsChoice,
+): Promise<Backend> {
   if (name === 'reference') return createReferenceBackend();
   if (name === 'webgpu') return createWebGpuBackend({ gpu: await openDawn() });
-  if (name === 'wasm') return createWasmBackend({ threads });
-  throw new QLoraError(
-    'BACKEND_ABSENT',
-    `--backend ${name} is not in this version; use webgpu, wasm (any CPU) or leave the flag out`,
-    { details: { backend: name } },
-  );
+  return name === 'gpujs' ? openGpuJs(gpujsMode) : createWasmBackend({ threads });
 }
 
 /** The finding of a message, without its remedy. */
@@ -72,10 +74,11 @@ async function createAuto(threads = defaultThreads()): Promise<AutoChoice> {
 /**
  * Makes the backend that was asked for; dispose it after use. `auto` says what it took, and a GPU in
  * software is told to be slow.
- * @throws QLoraError `BACKEND_ABSENT` for gpujs; `WEBGPU_*` where webgpu was asked for and does not start
+ * @throws QLoraError `GPUJS_ABSENT` where gpujs was asked for and gpu.js is not installed; `WEBGPU_*` where
+ * webgpu was asked for and does not start
  */
 export async function openBackend(
-  { backend: name, threads, experimentalSimd }: BackendChoice,
+  { backend: name, threads, experimentalSimd, gpujsMode }: BackendChoice,
   ui?: Pick<Ui, 'info' | 'warn'>,
 ): Promise<Backend> {
   if (experimentalSimd) setExperimentalSimd();
@@ -84,7 +87,7 @@ export async function openBackend(
     ui?.info(`backend ${backend.name}: ${reason}`);
     return backend;
   }
-  const backend = await create(name, threads);
+  const backend = await create(name, threads, gpujsMode);
   if (backend.info.software)
     ui?.warn(
       `${backend.info.adapter} is a GPU in software: its answers are right, and --backend wasm is faster`,
@@ -105,12 +108,13 @@ export interface FoundBackend {
 export async function findBackends({
   threads,
   experimentalSimd,
+  gpujsMode,
 }: Omit<BackendChoice, 'backend'>): Promise<FoundBackend[]> {
   if (experimentalSimd) setExperimentalSimd();
   const found: FoundBackend[] = [];
   for (const name of ['webgpu', 'wasm', 'gpujs'] as const)
     try {
-      const backend = await create(name, threads);
+      const backend = await create(name, threads, gpujsMode);
       found.push({ name, available: true, info: backend.info });
       await backend.dispose();
     } catch (error) {

@@ -9,7 +9,7 @@ import {
 } from '@qlorajs/lora';
 import type { PhiModel } from '@qlorajs/phi2-model';
 import type { Tokenizer } from '@qlorajs/tokenizer';
-import { type BackendName, openBackend } from '../io/backend.js';
+import { type BackendChoice, type BackendName, openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
 import { folderSource } from '../io/file-source.js';
 import { createProgress } from '../report/progress.js';
@@ -44,6 +44,7 @@ export interface SessionOptions extends HoldOptions {
   readonly base: string | undefined;
   readonly backend: BackendName;
   readonly threads: number | undefined;
+  readonly gpujsMode?: BackendChoice['gpujsMode'];
 }
 
 interface AdapterFolder {

@@ -16,6 +16,10 @@ export const backendOptions = {
     'what computes; reference is the slow float64 oracle',
   ),
   threads: optional(integer(1), 'threads of the CPU backend (default: all cores)'),
+  gpujs_mode: optional(
+    choice('cpu', 'webasm', 'gpu'),
+    'where --backend gpujs computes (default: webasm); gpu needs the package gl',
+  ),
   experimental_simd: option(
     toggle,
     false,

@@ -29,7 +29,14 @@ const FREE = [
 ] as const satisfies readonly (keyof TrainingOptions | 'json' | 'quiet' | 'verbose')[];
 
 /** What leaves it the same run but may end in other bytes or later; another value is told. */
-const TOLD = ['numTrainEpochs', 'maxSteps', 'backend', 'relaxedSimd', 'version'] as const;
+const TOLD = [
+  'numTrainEpochs',
+  'maxSteps',
+  'backend',
+  'gpujsMode',
+  'relaxedSimd',
+  'version',
+] as const;
 
 /** What a checkpoint records of options, base and data. */
 export function trainingArgs(
