@@ -44,15 +44,14 @@ function isSpanish(row: Row): boolean {
   return row.kind === 'chat' && row.messages[0].content === tutorDataset.systemPrompt;
 }
 
-/** Puts `others` evenly between `rows`. */
+/** Puts `others` evenly between `rows`, each behind its share of them. */
 function spread(rows: readonly Row[], others: readonly Row[]): Row[] {
-  return [...rows, ...others]
-    .map((row, i) => {
-      const at = i < rows.length ? i / rows.length : (i - rows.length + 0.5) / others.length;
-      return { row, at };
-    })
-    .sort((a, b) => a.at - b.at)
-    .map(({ row }) => row);
+  const behind = (j: number) => Math.ceil(((j + 1) * rows.length) / others.length);
+  const placed = [
+    ...rows.map((row, i) => ({ row, at: i })),
+    ...others.map((row, j) => ({ row, at: behind(j) - 0.5 })),
+  ];
+  return placed.sort((a, b) => a.at - b.at).map(({ row }) => row);
 }
 
 /** phi-nano knows no English, and learns its form from twice as many looks at its few chats. */
