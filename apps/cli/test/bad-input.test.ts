@@ -139,7 +139,7 @@ describe('flags that cannot be used', () => {
     [['train', '--lerning-rate', '1'], "unknown option '--lerning-rate'"],
     [['train', '--base', 'phi-nano'], '--data FILE is missing'],
     [['train', '--base', tinyBase, '--data', rows, '--out', out, '--r', 'many'], '--r is "many"'],
-    [['ask', 'hola', '--base', 'phi-nano', '--backend', 'webgpu'], 'not in this version'],
+    [['ask', 'hola', '--base', 'phi-nano', '--backend', 'cuda'], 'it must be one of auto'],
     [
       ['train', '--base', tinyBase, '--data', rows, '--out', out, '--target-modules', 'q_prj'],
       'LORA_NO_TARGET',

@@ -160,7 +160,9 @@ describe('Ctrl-C', () => {
       const { code, signal } = await ended;
       expect([code, signal]).toContainEqual(code === null ? name : 130);
       const names = readdirSync(out);
-      expect(names.filter((each) => each.startsWith('.'))).toEqual([]);
+      // A lock may stay: the next run finds its process dead and takes it over.
+      const hidden = names.filter((each) => each.startsWith('.') && each !== '.qlora.lock');
+      expect(hidden).toEqual([]);
       expect(names).not.toContain('adapter_config.json');
       for (const name of names.filter((each) => each.startsWith('checkpoint-')))
         expect(readdirSync(join(out, name)).sort()).toEqual(COMPLETE);
