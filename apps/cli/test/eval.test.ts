@@ -36,7 +36,7 @@ test('the base and an adapter stand side by side, and an earlier evaluation besi
   const second = await qlora('eval', '--adapter', out, ...common, ...against);
   expect(second.code).toBe(0);
   expect(second.stdout).toContain('adapter (4-bit)');
-});
+}, 180_000); // five commands, each loading the model
 
 test('what cannot be set beside it is refused by name', async () => {
   const other = join(folder, 'other.json');
