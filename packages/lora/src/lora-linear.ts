@@ -8,6 +8,8 @@ export interface LoraDropout {
   readonly probability: number;
   readonly seed: number;
   readonly stream: number;
+  /** Index of x's first element in the mask, where x is a part of a batch; default 0. */
+  readonly first?: number;
 }
 
 export interface LoraHiddenArgs {

@@ -2,7 +2,7 @@ import type { Tensor } from '@qlorajs/compute';
 import { type BlockActivations, rotate } from './block.js';
 import { attentionMask } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
-import { projectBackward, residualStream } from './projection.js';
+import { firstElement, projectBackward, residualStream } from './projection.js';
 import { blockNorm, normParametersBackward } from './saved-modules.js';
 
 /** The gradient that enters a branch: dh itself, or dh under the mask that the forward drew. */
@@ -12,7 +12,8 @@ function branchGradient(pass: Pass, layer: number, branch: 0 | 1, dh: Tensor): T
   const out = pass.workspace.get('branch', [dh.size]);
   const stream = residualStream(layer, branch);
   const seed = pass.dropoutSeed;
-  pass.backend.ops.dropout({ x: dh, out, probability, seed, stream, accumulate: false });
+  const mask = { probability, seed, stream, first: firstElement(pass, dh) };
+  pass.backend.ops.dropout({ x: dh, out, ...mask, accumulate: false });
   return out;
 }
 

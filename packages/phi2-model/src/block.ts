@@ -1,7 +1,7 @@
 import type { Tensor } from '@qlorajs/compute';
 import { attend } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
-import { isAdapted, project, projectHidden, residualStream } from './projection.js';
+import { firstElement, isAdapted, project, projectHidden, residualStream } from './projection.js';
 
 /**
  * What a block's forward leaves for its backward. With gradient checkpointing every layer shares one
@@ -125,6 +125,7 @@ function addBranch(
     out,
     probability,
     seed: pass.dropoutSeed,
+    first: firstElement(pass, out),
     stream: residualStream(layer, linear === 'mlp.fc2' ? 1 : 0),
     accumulate: true,
   });

@@ -2,6 +2,7 @@ import type { Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraAdapter } from '@qlorajs/lora';
 import { needsOwnPass } from './adapter-view.js';
+import { after } from './maybe-promise.js';
 import type { PhiModel } from './model.js';
 import { runsOf } from './pass.js';
 
@@ -63,7 +64,7 @@ export class Decoder {
    * @throws QLoraError `PHI_CONTEXT` when they do not fit the capacity
    */
   async read(ids: readonly number[]): Promise<Float32Array> {
-    return this.#model.backend.read(decode(this.#model, [this], ids));
+    return decode(this.#model, [this], ids);
   }
 
   /**
@@ -83,12 +84,10 @@ export class Decoder {
     for (const order of [together, ...apart]) {
       if (order.length === 0) continue;
       const model = decoders[order[0]].#model;
-      const logits = await model.backend.read(
-        decode(
-          model,
-          order.map((i) => decoders[i]),
-          order.map((i) => ids[i]),
-        ),
+      const logits = await decode(
+        model,
+        order.map((i) => decoders[i]),
+        order.map((i) => ids[i]),
       );
       const { vocabSize } = model.config;
       order.forEach((i, row) => {
@@ -131,9 +130,13 @@ function checkRoom({ length, capacity }: Decoder, count: number): void {
 /**
  * One pass over the next tokens of each decoder, as many for each.
  * @param ids `[decoders, T]`
- * @returns `[decoders, V]` on the device: the logits after each one's last token
+ * @returns f32 `[decoders, V]`: the logits after each one's last token
  */
-function decode(model: PhiModel, decoders: readonly Decoder[], ids: readonly number[]): Tensor {
+async function decode(
+  model: PhiModel,
+  decoders: readonly Decoder[],
+  ids: readonly number[],
+): Promise<Float32Array> {
   const batch = decoders.length;
   const count = ids.length / batch;
   for (const decoder of decoders) checkRoom(decoder, count);
@@ -152,9 +155,10 @@ function decode(model: PhiModel, decoders: readonly Decoder[], ids: readonly num
       count,
     ),
   });
-  const h = model.runBlocks(pass, model.embed(pass, Int32Array.from(ids)));
   const last = Int32Array.from({ length: batch }, (_, b) => (b + 1) * count - 1);
-  const logits = model.headLogits(pass, h, last);
-  for (const decoder of decoders) decoder.advance(count);
-  return logits;
+  return after(model.runBlocks(pass, model.embed(pass, Int32Array.from(ids))), (h) => {
+    const logits = model.headLogits(pass, h, last);
+    for (const decoder of decoders) decoder.advance(count);
+    return model.backend.read(logits);
+  });
 }

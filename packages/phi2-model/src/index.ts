@@ -14,8 +14,9 @@ export {
   type PoolRequest,
 } from './generation-pool.js';
 export { type LoadOptions, type LoadReport, uploadNf4 } from './load.js';
+export { loadPhi } from './load-phi.js';
 export { type LogitsOptions, processLogits } from './logits-processor.js';
-export { type BatchLoss, loadPhi, PhiModel, type TrainOptions } from './model.js';
+export { PhiModel } from './model.js';
 export {
   type SampledToken,
   type SamplingOptions,
@@ -33,4 +34,5 @@ export {
   phiModules,
   phiTensors,
 } from './tensors.js';
+export type { BatchLoss, TrainOptions } from './training-pass.js';
 export { Workspace } from './workspace.js';

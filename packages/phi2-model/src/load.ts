@@ -1,15 +1,30 @@
 import type { Backend, Tensor } from '@qlorajs/compute';
 import type { TensorSource } from '@qlorajs/safetensors';
+import { BlockPages } from './block-pages.js';
 import type { PhiConfig } from './config.js';
 import { denseTensor, tableTensor } from './loading/dense.js';
 import { linearWeight } from './loading/linear.js';
 import { Loader } from './loading/loader.js';
 import type { LoadOptions, LoadReport } from './loading/options.js';
 import { BLOCK_LINEARS, type BlockLinear, checkTensors, linearShape } from './tensors.js';
-import type { BlockWeights, FrozenLinear, FrozenNorm, PhiWeights } from './weights.js';
+import {
+  type BlockWeights,
+  blockTensors,
+  type FrozenLinear,
+  type FrozenNorm,
+  type PhiWeights,
+} from './weights.js';
 
 export { uploadNf4 } from './loading/linear.js';
 export type { LoadOptions, LoadReport } from './loading/options.js';
+
+/** Weights on a device, or on their way to it. */
+export interface LoadedWeights {
+  readonly weights: PhiWeights;
+  readonly report: LoadReport;
+  /** Of the blocks, with a pager. */
+  readonly pages: BlockPages | null;
+}
 
 /**
  * Reads a checkpoint onto a device in pieces of 16 MiB, so that the extra host memory is a few of
@@ -22,7 +37,7 @@ export async function loadWeights(
   config: PhiConfig,
   source: TensorSource,
   options: LoadOptions,
-): Promise<{ weights: PhiWeights; report: LoadReport }> {
+): Promise<LoadedWeights> {
   checkTensors(config, source.tensors, source.name);
   const loader = new Loader(backend, source, options);
   try {
@@ -35,11 +50,8 @@ export async function loadWeights(
   }
 }
 
-async function readWeights(
-  loader: Loader,
-  config: PhiConfig,
-): Promise<{ weights: PhiWeights; report: LoadReport }> {
-  const { signal, onTensor } = loader.options;
+async function readWeights(loader: Loader, config: PhiConfig): Promise<LoadedWeights> {
+  const { signal, onTensor, pager } = loader.options;
   const total = 5 + config.layers * (BLOCK_LINEARS.length * 2 + 2);
   let done = 0;
   const counted = async <T>(name: string, work: Promise<T>): Promise<T> => {
@@ -65,6 +77,7 @@ async function readWeights(
 
   const embedding = await table('model.embed_tokens.weight');
   const blocks: BlockWeights[] = [];
+  const pages = pager ? new BlockPages(pager, blocks) : null;
   for (let layer = 0; layer < config.layers; layer++) {
     const linears: Partial<Record<BlockLinear, FrozenLinear>> = {};
     for (const module of BLOCK_LINEARS) linears[module] = await linear(layer, module);
@@ -72,6 +85,8 @@ async function readWeights(
       linears: linears as Record<BlockLinear, FrozenLinear>,
       norm: await norm(`model.layers.${layer}.input_layernorm`),
     });
+    if (pages) loader.give(blockTensors(blocks[layer]));
+    pages?.adopt();
   }
   const finalNorm = await norm('model.final_layernorm');
   const shape = [config.vocabSize, config.hiddenSize] as const;
@@ -85,5 +100,6 @@ async function readWeights(
   return {
     weights: { embedding, blocks, finalNorm, head },
     report: { peakHostBytes: loader.peakHostBytes, quantized },
+    pages,
   };
 }

@@ -5,7 +5,7 @@ import {
   type SavableModule,
   type TargetShape,
 } from '@qlorajs/lora';
-import type { TensorSource } from '@qlorajs/safetensors';
+import type { Pager } from '@qlorajs/paged-optim';
 import { type AdapterView, checkMixed } from './adapter-view.js';
 import {
   checkBatch,
@@ -15,11 +15,13 @@ import {
   trainedPositions,
 } from './batch.js';
 import { blockActivations, blockForward } from './block.js';
-import { blockBackward } from './block-backward.js';
+import { type BlockInputs, InputPages, inputsInWorkspace } from './block-inputs.js';
+import type { BlockPages } from './block-pages.js';
 import type { PhiConfig } from './config.js';
 import { DoraNorms, linearWeight, weightRowNorms } from './dora-norms.js';
-import { type LoadOptions, type LoadReport, loadWeights } from './load.js';
+import type { LoadReport } from './load.js';
 import { lossHead } from './loss-head.js';
+import { after, type MaybePromise } from './maybe-promise.js';
 import { addNeftuneNoise } from './neftune.js';
 import {
   type AdapterRun,
@@ -34,26 +36,15 @@ import { createRotaryTable, type RotaryTable } from './rotary-table.js';
 import { phiSavableModules, trainedWeights } from './saved-modules.js';
 import { phiModules } from './tensors.js';
 import { TokenRows } from './token-rows.js';
-import { allTensors, freeWeights, type PhiWeights } from './weights.js';
+import {
+  type BatchLoss,
+  type PagedPass,
+  pagedPass,
+  straightPass,
+  type TrainOptions,
+} from './training-pass.js';
+import { allTensors, outerTensors, type PhiWeights } from './weights.js';
 import { Workspace } from './workspace.js';
-
-/** The sum of a batch's losses, in nats, and how many tokens it is over. */
-export interface BatchLoss {
-  readonly lossSum: number;
-  readonly tokens: number;
-}
-
-/** How one micro-batch is learnt from. */
-export interface TrainOptions {
-  /** Gradients are divided by this: the trained tokens of the whole optimizer step. */
-  readonly normalizer: number;
-  /** Of this micro-batch's dropout masks; null trains without dropout. */
-  readonly dropoutSeed: number | null;
-  /** Keep only every block's input and run the block again in the backward (default true). */
-  readonly gradientCheckpointing?: boolean;
-  /** NEFTune's alpha (https://arxiv.org/abs/2310.05914); 0, the default: no noise. Needs `dropoutSeed`. */
-  readonly neftuneNoiseAlpha?: number;
-}
 
 /** What differs between a plain pass and one on a cache. */
 interface PassExtras {
@@ -64,6 +55,7 @@ interface PassExtras {
   readonly caches?: readonly KeyValueCache[];
   readonly slots?: Int32Array;
   readonly dropoutSeed?: number | null;
+  readonly firstToken?: number;
   /** Default: the attached adapter for all rows. */
   readonly runs?: readonly AdapterRun[];
 }
@@ -82,13 +74,22 @@ export class PhiModel {
   #adapter: LoraAdapter | null = null;
   readonly #tokenRows: TokenRows;
   readonly #views = new Map<LoraAdapter, AdapterView>();
+  readonly #pages: BlockPages | null;
+  #inputPages: InputPages | null = null;
 
   /** @internal Use {@link loadPhi}. */
-  constructor(backend: Backend, config: PhiConfig, weights: PhiWeights, report: LoadReport) {
+  constructor(
+    backend: Backend,
+    config: PhiConfig,
+    weights: PhiWeights,
+    report: LoadReport,
+    pages: BlockPages | null = null,
+  ) {
     this.config = config;
     this.backend = backend;
     this.weights = weights;
     this.report = report;
+    this.#pages = pages;
     this.rotary = createRotaryTable(backend, config);
     this.workspace = new Workspace(backend);
     this.#tokenRows = new TokenRows(backend, weights, config.hiddenSize);
@@ -168,6 +169,7 @@ export class PhiModel {
       queryStart: optional('queryStart', extras.queryStart),
       firstKeys: optional('firstKeys', extras.firstKeys),
       dropoutSeed: extras.dropoutSeed ?? null,
+      firstToken: extras.firstToken ?? 0,
       caches: extras.caches ?? null,
       slots: optional('cache.slots', extras.slots),
     };
@@ -194,6 +196,7 @@ export class PhiModel {
     batch: TokenBatch,
     dropoutSeed: number | null = null,
     adapters?: readonly (LoraAdapter | null)[],
+    firstToken = 0,
   ): Pass {
     checkBatch(this.config, batch);
     return this.beginPass(batch.batchSize, batch.length, {
@@ -201,6 +204,7 @@ export class PhiModel {
       positions: positionsOf(batch),
       firstKeys: batch.firstKeys,
       dropoutSeed,
+      firstToken,
       runs: adapters && runsOf(adapters, batch.length),
     });
   }
@@ -223,21 +227,23 @@ export class PhiModel {
     return out;
   }
 
-  /** @internal All blocks, on two alternating buffers; returns the last hidden state `[n, C]`. */
-  runBlocks(pass: Pass, embedded: Tensor): Tensor {
+  /**
+   * @internal All blocks, on two alternating buffers; gives the last hidden state `[n, C]`. A promise only
+   * where blocks are paged: a pass is otherwise recorded in one go.
+   */
+  runBlocks(pass: Pass, embedded: Tensor): MaybePromise<Tensor> {
     const { layers } = this.config;
     const hidden = [embedded, this.workspace.get('hidden.1', embedded.shape)];
+    const block = (layer: number) => {
+      const [from, out] = [hidden[layer % 2], hidden[1 - (layer % 2)]];
+      blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
+    };
+    const last = hidden[layers % 2];
+    if (this.#pages) return this.#pages.each(layers, block).then(() => last);
     replayed(pass, `blocks from ${embedded.offset}`, () => {
-      for (let layer = 0; layer < layers; layer++)
-        blockForward(
-          pass,
-          layer,
-          hidden[layer % 2],
-          hidden[1 - (layer % 2)],
-          blockActivations(pass, 'block'),
-        );
+      for (let layer = 0; layer < layers; layer++) block(layer);
     });
-    return hidden[layers % 2];
+    return last;
   }
 
   /** @internal Final norm and head of the given rows, in ascending order: `[m, V]` on the device. */
@@ -282,7 +288,7 @@ export class PhiModel {
     adapters?: readonly (LoraAdapter | null)[],
   ): Promise<Float32Array> {
     const pass = this.#beginBatch(batch, null, adapters);
-    const h = this.runBlocks(pass, this.embed(pass, batch.inputIds));
+    const h = await this.runBlocks(pass, this.embed(pass, batch.inputIds));
     const { vocabSize } = this.config;
     const rows = rowsOf(pass);
     const result = new Float32Array(rows * vocabSize);
@@ -306,8 +312,9 @@ export class PhiModel {
     let h = this.embed(pass, batch.inputIds);
     const states = [await backend.read(h)];
     for (let layer = 0; layer < config.layers; layer++) {
-      const out = workspace.get(`hidden.${1 - (layer % 2)}`, h.shape);
-      blockForward(pass, layer, h, out, blockActivations(pass, 'block'));
+      const [from, out] = [h, workspace.get(`hidden.${1 - (layer % 2)}`, h.shape)];
+      const run = () => blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
+      await (this.#pages ? this.#pages.on(layer, 1, run) : run());
       h = out;
       if (layer < config.layers - 1) states.push(await backend.read(h));
     }
@@ -324,7 +331,8 @@ export class PhiModel {
     const pass = this.#beginBatch(batch);
     const { rows, labels } = trainedPositions(batch);
     const h = this.runBlocks(pass, this.embed(pass, batch.inputIds));
-    return { lossSum: await lossHead(pass, h, rows, labels, null), tokens: rows.length };
+    const lossSum = await after(h, (last) => lossHead(pass, last, rows, labels, null));
+    return { lossSum, tokens: rows.length };
   }
 
   /**
@@ -333,57 +341,36 @@ export class PhiModel {
    * for keeping a single block's activations.
    */
   async forwardBackward(batch: LabelledBatch, options: TrainOptions): Promise<BatchLoss> {
-    const { config, workspace } = this;
-    const checkpointing = options.gradientCheckpointing ?? true;
+    const { dropoutSeed, firstToken, inputPager, normalizer } = options;
     const norms = this.#adapter && this.#viewOf(this.#adapter).norms;
     norms?.expire(); // the optimizer may have stepped since
-    const pass = this.#beginBatch(batch, options.dropoutSeed);
-    const { rows, labels } = trainedPositions(batch);
-    const shape = [rowsOf(pass), config.hiddenSize];
-    const activations = (layer: number) =>
-      blockActivations(pass, checkpointing ? 'block' : `block.${layer}`);
-    const inputs: Tensor[] = [this.embed(pass, batch.inputIds)];
-    addNeftuneNoise(pass, inputs[0], options.neftuneNoiseAlpha ?? 0);
-    for (let layer = 0; layer < config.layers; layer++)
-      inputs.push(workspace.get(`hidden.${layer + 1}`, shape));
-    const kept = checkpointing ? 'kept inputs' : 'kept activations';
-    replayed(pass, `forward, ${kept}`, () => {
-      for (let layer = 0; layer < config.layers; layer++)
-        blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));
-    });
-    const dh = workspace.get('dHidden', shape);
-    const scale = 1 / options.normalizer;
-    // Read at the end: the device goes on while the loss travels.
-    const lossSum = lossHead(pass, inputs[config.layers], rows, labels, { scale, dh });
-    lossSum.catch(() => {}); // told where it is awaited, unless the backward fails first
-    replayed(pass, `backward, ${kept}`, () => {
-      for (let layer = config.layers - 1; layer >= 0; layer--) {
-        // The last block's activations are still there: only earlier ones are computed again.
-        if (checkpointing && layer < config.layers - 1)
-          blockForward(pass, layer, inputs[layer], null, activations(layer));
-        blockBackward(pass, layer, inputs[layer], dh, activations(layer));
-      }
-    });
-    this.#embeddingBackward(pass, batch.inputIds, dh);
-    norms?.expire();
-    return { lossSum: await lossSum, tokens: rows.length };
+    const pass = this.#beginBatch(batch, dropoutSeed, undefined, firstToken);
+    const shape = [rowsOf(pass), this.config.hiddenSize];
+    const embedded = this.embed(pass, batch.inputIds);
+    addNeftuneNoise(pass, embedded, options.neftuneNoiseAlpha ?? 0);
+    const dh = this.workspace.get('dHidden', shape);
+    const { gradientCheckpointing: checkpointing = true } = options;
+    const args = { pass, batch, embedded, dh, checkpointing, normalizer };
+    const inputs = this.#inputs(shape, inputPager);
+    try {
+      if (!this.#pages && !inputPager) return await straightPass(args);
+      const onBlock: PagedPass['onBlock'] = async (layer, direction, work) =>
+        this.#pages ? this.#pages.on(layer, direction, work) : work();
+      return await pagedPass({ ...args, inputs, onBlock });
+    } finally {
+      inputs.end();
+      norms?.expire();
+    }
   }
 
-  #embeddingBackward(pass: Pass, inputIds: Int32Array, dh: Tensor): void {
-    const width = this.config.hiddenSize;
-    const whole = this.#adapter?.modules.get('model.embed_tokens');
-    if (whole) {
-      const ids = this.workspace.integers('embedding.ids', inputIds);
-      pass.backend.ops.scatterAddRows({ source: dh, ids, out: whole.weight.grad, width });
+  #inputs(shape: readonly number[], pager: Pager | undefined): BlockInputs {
+    const { workspace, config } = this;
+    if (this.#inputPages?.pager !== pager) {
+      this.#inputPages?.dispose();
+      this.#inputPages = pager ? new InputPages(this.backend, pager) : null;
     }
-    const trained = this.#adapter?.tokens.get('embed_tokens');
-    if (!trained) return;
-    const slot = new Map(trained.ids.map((id, i) => [id, i]));
-    const ids = this.workspace.integers(
-      'embedding.slots',
-      inputIds.map((id) => slot.get(id) ?? -1),
-    );
-    pass.backend.ops.scatterAddRows({ source: dh, ids, out: trained.rows.grad, width });
+    const paged = this.#inputPages?.inputs(workspace, shape, config.layers);
+    return paged ?? inputsInWorkspace(workspace, shape);
   }
 
   /**
@@ -403,22 +390,11 @@ export class PhiModel {
     this.attach(null);
     this.#tokenRows.dispose();
     this.workspace.dispose();
-    freeWeights(this.backend, this.weights);
+    this.#inputPages?.dispose();
+    this.#pages?.dispose();
+    for (const tensor of this.#pages ? outerTensors(this.weights) : allTensors(this.weights))
+      this.backend.free(tensor);
     this.backend.free(this.rotary.cos);
     this.backend.free(this.rotary.sin);
   }
-}
-
-/**
- * Loads a Phi checkpoint onto a backend.
- * @throws QLoraError `PHI_TENSORS` when the weights do not fit the config
- */
-export async function loadPhi(
-  backend: Backend,
-  config: PhiConfig,
-  source: TensorSource,
-  options: LoadOptions,
-): Promise<PhiModel> {
-  const { weights, report } = await loadWeights(backend, config, source, options);
-  return new PhiModel(backend, config, weights, report);
 }

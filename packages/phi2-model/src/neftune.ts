@@ -1,5 +1,6 @@
 import { counterKey, counterUniform, type Tensor } from '@qlorajs/compute';
 import type { Pass } from './pass.js';
+import { firstElement } from './projection.js';
 
 /** Above every stream of a layer's masks. */
 const STREAM = 0x4e4654;
@@ -14,8 +15,10 @@ export function addNeftuneNoise(pass: Pass, embedded: Tensor, alpha: number): vo
   if (alpha === 0 || pass.dropoutSeed === null) return;
   const magnitude = alpha / Math.sqrt(pass.length * pass.config.hiddenSize);
   const key = counterKey(pass.dropoutSeed, STREAM);
+  const first = firstElement(pass, embedded);
   const values = new Float32Array(embedded.size);
-  for (let i = 0; i < values.length; i++) values[i] = (2 * counterUniform(key, i) - 1) * magnitude;
+  for (let i = 0; i < values.length; i++)
+    values[i] = (2 * counterUniform(key, first + i) - 1) * magnitude;
   const noise = pass.workspace.get('neftune', embedded.shape);
   pass.backend.write(noise, values);
   pass.backend.ops.axpby({ x: noise, out: embedded, alpha: 1, beta: 1 });

@@ -48,6 +48,8 @@ export interface Pass {
   readonly firstKeys: Tensor | null;
   /** Seed of this micro-batch's masks while training; null: no dropout. */
   readonly dropoutSeed: number | null;
+  /** Where this pass's tokens begin among those that share the masks. */
+  readonly firstToken: number;
   /** One a batch row: each sequence has a cache of its own. */
   readonly caches: readonly KeyValueCache[] | null;
   /** i32 `[B * T]`: the row of its cache that each row of this pass writes. */

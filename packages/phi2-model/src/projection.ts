@@ -28,10 +28,21 @@ export function residualStream(layer: number, branch: 0 | 1): number {
   return layer * STREAMS_PER_LAYER + BLOCK_LINEARS.length + branch;
 }
 
-function adapterDropout(pass: Pass, layer: number, linear: BlockLinear): LoraDropout | null {
+/** The index of a tensor's first element in the masks: its rows are the pass's tokens. */
+export function firstElement(pass: Pass, x: Tensor): number {
+  return (pass.firstToken * x.size) / rowsOf(pass);
+}
+
+function adapterDropout(
+  pass: Pass,
+  layer: number,
+  linear: BlockLinear,
+  x: Tensor,
+): LoraDropout | null {
   const probability = pass.adapter?.config.loraDropout ?? 0;
   if (pass.dropoutSeed === null || probability === 0) return null;
-  return { probability, seed: pass.dropoutSeed, stream: adapterStream(layer, linear) };
+  const stream = adapterStream(layer, linear);
+  return { probability, seed: pass.dropoutSeed, stream, first: firstElement(pass, x) };
 }
 
 function loraOf(adapter: LoraAdapter | null, layer: number, linear: BlockLinear) {
@@ -55,7 +66,7 @@ function doraArgs(
     x,
     hidden: workspace.get(`${saved}.${linear}.hidden`, [rows, lora.rank]),
     combined: workspace.get(`${saved}.${linear}.combined`, [rows, weight.shape[0]]),
-    dropout: adapterDropout(pass, layer, linear),
+    dropout: adapterDropout(pass, layer, linear, x),
     scratch: (name, shape) => workspace.get(`dora.${name}`, shape),
   };
 }
@@ -80,7 +91,7 @@ export function project(
     return;
   }
   backend.ops.linear({ x, ...frozen, out, accumulate });
-  const dropout = adapterDropout(pass, layer, linear);
+  const dropout = adapterDropout(pass, layer, linear, x);
   for (const { adapter, start, count } of pass.runs) {
     const lora = loraOf(adapter, layer, linear);
     if (!lora) continue;
@@ -112,7 +123,7 @@ export function projectHidden(
     doraCombine(pass.backend, lora, doraArgs(pass, layer, linear, lora, args));
     return;
   }
-  const dropout = adapterDropout(pass, layer, linear);
+  const dropout = adapterDropout(pass, layer, linear, args.x);
   loraHidden(pass.backend, lora, {
     x: args.x,
     hidden: pass.workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
@@ -139,7 +150,7 @@ export function projectBackward(
   }
   backend.ops.linearBackward({ dOut, weight, dX, accumulate });
   if (!lora) return;
-  const dropout = adapterDropout(pass, layer, linear);
+  const dropout = adapterDropout(pass, layer, linear, x);
   loraBackward(backend, lora, {
     dOut,
     x,

@@ -1,4 +1,4 @@
-import { type Backend, type LinearWeight, type Tensor, weightTensors } from '@qlorajs/compute';
+import { type LinearWeight, type Tensor, weightTensors } from '@qlorajs/compute';
 import { BLOCK_LINEARS, type BlockLinear } from './tensors.js';
 
 /** A frozen linear layer on the device. */
@@ -30,22 +30,23 @@ export interface PhiWeights {
   readonly head: FrozenLinear;
 }
 
-/** Every tensor of the weights, once. */
-export function allTensors(weights: PhiWeights): Tensor[] {
-  const linear = ({ weight, bias }: FrozenLinear) => [...weightTensors(weight), bias];
-  const norm = ({ weight, bias }: FrozenNorm) => [weight, bias];
+const linearTensors = ({ weight, bias }: FrozenLinear) => [...weightTensors(weight), bias];
+const normTensors = ({ weight, bias }: FrozenNorm) => [weight, bias];
+
+/** Every tensor of a block, once. */
+export function blockTensors(block: BlockWeights): Tensor[] {
   return [
-    weights.embedding,
-    ...weights.blocks.flatMap((block) => [
-      ...BLOCK_LINEARS.flatMap((name) => linear(block.linears[name])),
-      ...norm(block.norm),
-    ]),
-    ...norm(weights.finalNorm),
-    ...linear(weights.head),
+    ...BLOCK_LINEARS.flatMap((name) => linearTensors(block.linears[name])),
+    ...normTensors(block.norm),
   ];
 }
 
-/** Gives the device memory of the weights back. */
-export function freeWeights(backend: Backend, weights: PhiWeights): void {
-  for (const tensor of allTensors(weights)) backend.free(tensor);
+/** The tensors outside the blocks. */
+export function outerTensors({ embedding, finalNorm, head }: PhiWeights): Tensor[] {
+  return [embedding, ...normTensors(finalNorm), ...linearTensors(head)];
+}
+
+/** Every tensor of the weights, once. */
+export function allTensors(weights: PhiWeights): Tensor[] {
+  return [...weights.blocks.flatMap(blockTensors), ...outerTensors(weights)];
 }

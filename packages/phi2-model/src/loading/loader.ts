@@ -84,6 +84,11 @@ export class Loader {
     await this.backend.sync();
   }
 
+  /** Leaves tensors to another owner. */
+  give(tensors: readonly Tensor[]): void {
+    for (const tensor of tensors) this.#made.splice(this.#made.indexOf(tensor), 1);
+  }
+
   /** Gives the staging buffer back. */
   finish(): void {
     if (this.#staging) this.backend.free(this.#staging);

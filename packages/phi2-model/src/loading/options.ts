@@ -1,3 +1,4 @@
+import type { Pager } from '@qlorajs/paged-optim';
 import type { Nf4Tensor } from '@qlorajs/quant-nf4';
 
 /** How to load. */
@@ -15,6 +16,8 @@ export interface LoadOptions {
   /** Takes every weight that was quantized while loading, to keep it; it is waited for. */
   readonly onQuantized?: (name: string, tensor: Nf4Tensor) => Promise<void>;
   readonly signal?: AbortSignal;
+  /** Makes pages of the blocks: those that it has no room for are on the host until they are used. */
+  readonly pager?: Pager;
 }
 
 /** What loading cost. */
