@@ -11,6 +11,7 @@ import { evaluate } from './verbs/eval.js';
 import { exportVerb } from './verbs/export.js';
 import { logits } from './verbs/logits.js';
 import { merge } from './verbs/merge.js';
+import { plan } from './verbs/plan.js';
 import { quantize } from './verbs/quantize.js';
 import { quickstart } from './verbs/quickstart.js';
 import { serve } from './verbs/serve.js';
@@ -21,6 +22,7 @@ import { VERSION } from './version.js';
 
 const verbs = [
   train,
+  plan,
   ask,
   chat,
   serve,

@@ -15,6 +15,11 @@ function defaultText({ default: value, required }: OptionSpec<unknown>): string 
 function flagsOf(key: string, spec: OptionSpec<unknown>): Option[] {
   const { placeholder } = spec.type;
   const describe = spec.describe + defaultText(spec);
+  if (spec.type.isSwitch)
+    return [
+      new Option(`${flagOf(key)} [${placeholder}]`, describe),
+      new Option(`--no-${flagOf(key).slice(2)}`, spec.describe).hideHelp(),
+    ];
   if (placeholder !== null) {
     const flag = new Option(`${flagOf(key)} <${placeholder}>`, describe);
     // Repeated flags become a list; the value types say whether they take one.

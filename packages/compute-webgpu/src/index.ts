@@ -1,2 +1,3 @@
 export { createWebGpuBackend, type WebGpuBackend, type WebGpuOptions } from './backend.js';
 export type { Tier } from './device/request.js';
+export { createPlanningBackend, type PlanningOptions } from './planning.js';

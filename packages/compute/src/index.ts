@@ -1,4 +1,10 @@
 export { type Backend, integersFrom, tensorFrom } from './backend.js';
+export {
+  type CountingBackend,
+  type CountingOptions,
+  type Counts,
+  createCountingBackend,
+} from './counting/backend.js';
 export { MemoryCounter, type MemoryUsage, type Reclaim } from './memory-counter.js';
 export { type AdamWArgs, checkAdamW } from './ops/adamw/op.js';
 export {

@@ -40,6 +40,8 @@ export interface PagerStats {
 export interface PagerOptions {
   /** Bytes of pages on the device at one time. Default: what the backend has room for. */
   readonly budget?: number;
+  /** Pages on the device at one time. Default: any number. */
+  readonly mostPages?: number;
   /** Where the others are. Default: host memory. */
   readonly store?: PageStore;
 }
@@ -77,6 +79,7 @@ const MOST_PENDING = 3;
 export class Pager {
   readonly backend: Backend;
   readonly budget: number;
+  readonly #mostPages: number;
   readonly #store: PageStore;
   /** Pages on the device, the least recently used first. */
   readonly #resident = new Set<Entry>();
@@ -95,6 +98,7 @@ export class Pager {
   constructor(backend: Backend, options: PagerOptions) {
     this.backend = backend;
     this.budget = options.budget ?? Number.POSITIVE_INFINITY;
+    this.#mostPages = options.mostPages ?? Number.POSITIVE_INFINITY;
     this.#store = options.store ?? createMemoryStore();
     this.#endShortage = backend.onShortage((bytes) => this.#reclaim(bytes));
   }
@@ -280,7 +284,7 @@ export class Pager {
     const { layout, bytes, label } = entry;
     const same = this.#idle.findIndex((frame) => frame.layout === layout);
     if (same >= 0) return this.#idle.splice(same, 1)[0]!;
-    if (this.#short || this.#bytes + bytes > this.budget)
+    if (this.#short || this.#isFull(bytes))
       for (const other of this.#resident)
         if (other.pins === 0 && other.layout === layout) return this.#moveOut(other);
     this.#makeRoom(bytes, label);
@@ -298,8 +302,13 @@ export class Pager {
 
   /** Moves pages out until `bytes` more are within the budget. */
   #makeRoom(bytes: number, label: string): void {
-    while (this.#bytes + bytes > this.budget)
-      if (!this.#giveOne()) throw this.#tooSmall(label, bytes);
+    while (this.#isFull(bytes)) if (!this.#giveOne()) throw this.#tooSmall(label, bytes);
+  }
+
+  /** Whether a page of so many bytes must wait for another to leave. */
+  #isFull(bytes: number): boolean {
+    const pages = this.#resident.size + this.#idle.length;
+    return this.#bytes + bytes > this.budget || pages >= this.#mostPages;
   }
 
   /** Frees the room of an idle frame or of the page that was not used for longest. */

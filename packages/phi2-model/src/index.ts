@@ -17,6 +17,7 @@ export { type LoadOptions, type LoadReport, uploadNf4 } from './load.js';
 export { loadPhi } from './load-phi.js';
 export { type LogitsOptions, processLogits } from './logits-processor.js';
 export { PhiModel } from './model.js';
+export { type PlanOptions, planPhi } from './plan.js';
 export {
   type SampledToken,
   type SamplingOptions,

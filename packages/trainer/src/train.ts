@@ -35,6 +35,8 @@ export interface TrainerOptions<B> {
   readonly maxSkippedSteps?: number;
   /** Where to go on, from a checkpoint of the same run. */
   readonly resume?: LoopState;
+  /** Whether the cause of an error in a forward or backward was mended: then the step is taken again. */
+  readonly mend?: (error: unknown) => boolean;
   /** Seconds, from any start; injected in tests. */
   readonly clock?: () => number;
   /** The step under way is finished, then the run ends with reason `aborted`. */

@@ -22,6 +22,34 @@ export function dropoutSeed(seed: number, microBatch: number): number {
 }
 
 /**
+ * Gradients of a window; where something fails in its midst and `mend` says that it was mended, from
+ * the beginning once more.
+ */
+async function accumulate<B>(
+  batches: readonly B[],
+  seeds: readonly number[],
+  normalizer: number,
+  parts: Parameters<typeof takeWindow<B>>[3],
+): Promise<{ readonly bad: B[]; readonly lossSum: number }> {
+  for (;;) {
+    const bad: B[] = [];
+    let lossSum = 0;
+    parts.optimizer.zeroGrad();
+    try {
+      for (const [i, batch] of batches.entries()) {
+        const options = { normalizer, dropoutSeed: seeds[i]! };
+        const result = await parts.model.forwardBackward(batch, options);
+        if (!Number.isFinite(result.lossSum)) bad.push(batch);
+        lossSum += result.lossSum;
+      }
+      return { bad, lossSum };
+    } catch (error) {
+      if (!parts.mend?.(error)) throw error;
+    }
+  }
+}
+
+/**
  * One optimizer step. Loss and gradients are divided by the trained tokens of the whole window. When
  * a loss or a gradient is not finite, nothing is changed.
  */
@@ -33,22 +61,13 @@ export async function takeWindow<B>(
     readonly model: TrainableModel<B>;
     readonly optimizer: TrainerOptimizer;
     readonly train: BatchSource<B>;
+    readonly mend?: (error: unknown) => boolean;
   },
 ): Promise<WindowResult> {
-  const { model, optimizer, train } = parts;
+  const { optimizer, train } = parts;
   const trainedTokens = batches.reduce((total, batch) => total + train.trainedTokens(batch), 0);
-  const bad: B[] = [];
-  let lossSum = 0;
-  optimizer.zeroGrad();
-  for (const [i, batch] of batches.entries()) {
-    const options = {
-      normalizer: trainedTokens,
-      dropoutSeed: dropoutSeed(seed, firstMicroBatch + i),
-    };
-    const result = await model.forwardBackward(batch, options);
-    if (!Number.isFinite(result.lossSum)) bad.push(batch);
-    lossSum += result.lossSum;
-  }
+  const seeds = batches.map((_, i) => dropoutSeed(seed, firstMicroBatch + i));
+  const { bad, lossSum } = await accumulate(batches, seeds, trainedTokens, parts);
   const loss = lossSum / trainedTokens;
   const { gradNorm, skipped } =
     bad.length > 0 ? { gradNorm: Number.NaN, skipped: true } : await optimizer.step(learningRate);

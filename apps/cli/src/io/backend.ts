@@ -15,6 +15,8 @@ export type BackendName = 'auto' | 'webgpu' | 'wasm' | 'gpujs' | 'reference';
 export interface BackendChoice {
   readonly backend: BackendName;
   readonly threads: number | undefined;
+  /** Bytes of tensors that may live at one time; default: what the device has. */
+  readonly vramBudget?: number;
   /** V8's experimental SIMD flags. Default: false. */
   readonly experimentalSimd?: boolean;
   /** Where gpu.js computes. Default: webasm. */
@@ -40,12 +42,16 @@ export function defaultThreads(): number {
 /** Makes one backend by its name. */
 async function create(
   name: Exclude<BackendName, 'auto'>,
-  threads = defaultThreads(),
-  gpujsMode?: GpuJsChoice,
+  {
+    threads = defaultThreads(),
+    vramBudget: memoryLimit,
+    gpujsMode,
+  }: Omit<BackendChoice, 'backend'>,
 ): Promise<Backend> {
-  if (name === 'reference') return createReferenceBackend();
-  if (name === 'webgpu') return createWebGpuBackend({ gpu: await openDawn() });
-  return name === 'gpujs' ? openGpuJs(gpujsMode) : createWasmBackend({ threads });
+  if (name === 'reference') return createReferenceBackend({ memoryLimit });
+  if (name === 'webgpu') return createWebGpuBackend({ gpu: await openDawn(), memoryLimit });
+  if (name === 'gpujs') return openGpuJs(gpujsMode);
+  return createWasmBackend({ threads, tensorLimit: memoryLimit });
 }
 
 /** The finding of a message, without its remedy. */
@@ -60,13 +66,15 @@ interface AutoChoice {
 }
 
 /** A GPU in hardware; where there is none, or it does not start, the CPU engine. */
-async function createAuto(threads = defaultThreads()): Promise<AutoChoice> {
+async function createAuto(threads = defaultThreads(), memoryLimit?: number): Promise<AutoChoice> {
   try {
-    const backend = await createWebGpuBackend({ gpu: await openDawn(), software: false });
+    const backend = await createWebGpuBackend({
+      ...{ gpu: await openDawn(), software: false, memoryLimit },
+    });
     return { backend, reason: `${backend.info.adapter}, tier ${backend.info.tier}` };
   } catch (error) {
     if (!isQLoraError(error)) throw error;
-    const backend = await create('wasm', threads);
+    const backend = await create('wasm', { threads, vramBudget: memoryLimit });
     return { backend, reason: `${threads} threads of the CPU, since ${findingOf(error)}` };
   }
 }
@@ -78,16 +86,16 @@ async function createAuto(threads = defaultThreads()): Promise<AutoChoice> {
  * webgpu was asked for and does not start
  */
 export async function openBackend(
-  { backend: name, threads, experimentalSimd, gpujsMode }: BackendChoice,
+  { backend: name, threads, vramBudget, experimentalSimd, gpujsMode }: BackendChoice,
   ui?: Pick<Ui, 'info' | 'warn'>,
 ): Promise<Backend> {
   if (experimentalSimd) setExperimentalSimd();
   if (name === 'auto') {
-    const { backend, reason } = await createAuto(threads);
+    const { backend, reason } = await createAuto(threads, vramBudget);
     ui?.info(`backend ${backend.name}: ${reason}`);
     return backend;
   }
-  const backend = await create(name, threads, gpujsMode);
+  const backend = await create(name, { threads, vramBudget, gpujsMode });
   if (backend.info.software)
     ui?.warn(
       `${backend.info.adapter} is a GPU in software: its answers are right, and --backend wasm is faster`,
@@ -114,7 +122,7 @@ export async function findBackends({
   const found: FoundBackend[] = [];
   for (const name of ['webgpu', 'wasm', 'gpujs'] as const)
     try {
-      const backend = await create(name, threads, gpujsMode);
+      const backend = await create(name, { threads, gpujsMode });
       found.push({ name, available: true, info: backend.info });
       await backend.dispose();
     } catch (error) {

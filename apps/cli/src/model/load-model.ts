@@ -1,4 +1,5 @@
 import type { Backend } from '@qlorajs/compute';
+import type { Pager } from '@qlorajs/paged-optim';
 import { type LoadOptions, loadPhi, type PhiModel } from '@qlorajs/phi2-model';
 import { openCheckpoint, type TensorSource } from '@qlorajs/safetensors';
 import { cacheSlot, loadAndKeep, loadCached } from '../cache/nf4-cache.js';
@@ -29,11 +30,13 @@ export interface LoadModelArgs {
   readonly ui: Ui;
   readonly progress: Progress;
   readonly signal?: AbortSignal;
+  /** Pages the blocks. */
+  readonly pager?: Pager;
 }
 
 /** Puts the base on the backend; the layers of a large one come from the cache, or go there. */
 export async function loadModel(args: LoadModelArgs): Promise<PhiModel> {
-  const { backend, base, weights, hold, ui, progress, signal } = args;
+  const { backend, base, weights, hold, ui, progress, signal, pager } = args;
   const started = performance.now();
   const load = (source: TensorSource, onQuantized?: LoadOptions['onQuantized']) =>
     loadPhi(backend, base.config, source, {
@@ -42,6 +45,7 @@ export async function loadModel(args: LoadModelArgs): Promise<PhiModel> {
       onTensor: (done, total) => progress.show(`loading ${base.name}`, done / total),
       onQuantized,
       signal,
+      pager,
     });
   try {
     const slot =

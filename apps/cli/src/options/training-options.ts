@@ -1,7 +1,18 @@
 import { SCHEDULE_TYPES } from '@qlorajs/trainer';
 import { backendOptions, baseOption, quantizationOptions } from './common-options.js';
 import { type OptionsOf, option, optional, required } from './table.js';
-import { choice, integer, modules, number, patterns, text, texts, toggle } from './value-types.js';
+import {
+  byteSize,
+  choice,
+  integer,
+  modules,
+  number,
+  patterns,
+  text,
+  texts,
+  toggle,
+  toggleOr,
+} from './value-types.js';
 
 const adapter = {
   r: option(integer(1), 16, 'rank of the adapter'),
@@ -81,10 +92,12 @@ const optimization = {
     'optimizer; the paged ones share --vram-budget, 8-bit moments take a quarter of the bytes',
   ),
   gradient_checkpointing: option(
-    toggle,
+    toggleOr('offload'),
     true,
-    'keep one block of activations and compute the others again',
+    'keep one block of activations and compute the others again; offload: keep the inputs of blocks in host memory',
   ),
+  base_offload: option(toggle, false, 'keep frozen blocks in host memory until they are used'),
+  offload_folder: optional(text('DIR'), 'a file in this folder instead of host memory'),
   neftune_noise_alpha: option(number(0), 0, 'NEFTune: noise on the embeddings; 0: none'),
   seed: option(integer(0, 2 ** 32 - 1), 42, 'of the initial adapter, the order and the dropout'),
 };
@@ -112,7 +125,12 @@ const logging = {
     'tensorboard: event files in OUT/runs; train_log.jsonl is always there',
   ),
   overwrite: option(toggle, false, 'replace the earlier run in --out'),
-  vram_budget: optional(text('SIZE'), 'not in this version'),
+  vram_budget: optional(byteSize, 'bytes of the device that a run may take, as in 6GB'),
+  auto_fit: option(
+    toggle,
+    false,
+    'change micro-batch, checkpointing, optimizer and offloading until the run fits',
+  ),
 };
 
 /** Everything `qlora train` takes; names and defaults of transformers and PEFT unless the README says otherwise. */

@@ -4,6 +4,8 @@ import { QLoraError } from '@qlorajs/errors';
 export interface ValueType<T> {
   /** Shown in `--help`; null for a switch. */
   readonly placeholder: string | null;
+  /** The flag may stand alone, and has a `--no-` form; what it means then is true or false. */
+  readonly isSwitch?: boolean;
   /** @throws QLoraError `OPTION_VALUE` */
   parse(value: unknown, name: string): T;
 }
@@ -89,6 +91,41 @@ export const toggle: ValueType<boolean> = {
   parse(value, name) {
     if (typeof value === 'boolean') return value;
     throw wrong(name, value, 'true or false');
+  },
+};
+
+/** On, off, or one of a few other words: `--flag`, `--no-flag`, `--flag word`. */
+export function toggleOr<const T extends string>(...words: readonly T[]): ValueType<boolean | T> {
+  return {
+    placeholder: ['true', 'false', ...words].join('|'),
+    isSwitch: true,
+    parse(value, name) {
+      if (value === true || value === 'true') return true;
+      if (value === false || value === 'false') return false;
+      const found = words.find((word) => word === value);
+      if (found !== undefined) return found;
+      throw wrong(name, value, `true, false or ${words.join(', ')}`);
+    },
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1024,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+};
+
+/** A number of bytes: `6GB`, `512 MiB`, `4000000000`. Units are powers of 1,024, as GPU makers count. */
+export const byteSize: ValueType<number> = {
+  placeholder: 'SIZE',
+  parse(value, name) {
+    const [, digits, unit] =
+      /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*$/i.exec(String(value)) ?? [];
+    const bytes = Math.floor(Number(digits) * UNITS[(unit ?? '').toLowerCase()]);
+    if (bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
+    throw wrong(name, value, 'a size above 0, as in 6GB, 512MiB or a number of bytes');
   },
 };
 

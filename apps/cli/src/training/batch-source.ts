@@ -65,8 +65,21 @@ export function trainingBatches(
   return sourceOf(rows, batchSize, padId, (epoch) => {
     if (shuffleSeed === null) return inOrder;
     if (groupedRows !== null) return lengthGroupedOrder(lengths, groupedRows, shuffleSeed, epoch);
-    return shuffledOrder(rows.length, shuffleSeed, epoch);
+    const order = shuffledOrder(rows.length, shuffleSeed, epoch);
+    return epoch === 0 ? longestFirst(order, lengths) : order;
   });
+}
+
+/**
+ * The order with the longest row at its beginning, which changes its place with the one that was there:
+ * a run that is short of memory fails, or is mended, in its first step.
+ */
+function longestFirst(order: Int32Array, lengths: readonly number[]): Int32Array {
+  const longest = Math.max(...lengths);
+  const at = order.findIndex((row) => lengths[row] === longest);
+  const changed = order.slice();
+  [changed[0], changed[at]] = [order[at], order[0]];
+  return changed;
 }
 
 /** Batches that are only evaluated, in order. */

@@ -7,9 +7,7 @@ function wrong(option: string, message: string): QLoraError {
 
 /** Options that have a name but no code yet, and combinations that make no sense. */
 export function checkOptions(options: TrainingOptions): void {
-  const { evalData, evalSplit, vramBudget } = options;
-  if (vramBudget !== undefined)
-    throw wrong('vram_budget', '--vram-budget is not in this version; leave it out');
+  const { evalData, evalSplit } = options;
   if (evalData !== undefined && evalSplit !== undefined)
     throw wrong('eval_split', 'give --eval-data or --eval-split, not both');
   const evaluates = evalData !== undefined || evalSplit !== undefined;

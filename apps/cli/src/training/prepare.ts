@@ -21,11 +21,14 @@ import { openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
 import { baseFingerprints } from '../io/fingerprint.js';
 import { type OutputFolder, openOutput } from '../io/output-folder.js';
+import { PageFile } from '../io/page-file.js';
 import { kindOf } from '../io/read.js';
 import { embeddingShape } from '../model/embedding-shape.js';
 import { loadModel, openWeights } from '../model/load-model.js';
 import { readAdapterFolder } from '../model/session.js';
 import type { TrainingOptions } from '../options/training-options.js';
+import { fitRun } from '../planning/fit-run.js';
+import { createPagers, type Pagers } from '../planning/pagers.js';
 import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 import { addedRows } from './added-rows.js';
@@ -36,7 +39,13 @@ import {
   type SavedCheckpoint,
   type TrainingArgs,
 } from './checkpoint.js';
-import { type Arrange, addedIds, type PreparedData, prepareData } from './data.js';
+import {
+  type Arrange,
+  addedIds,
+  maxSeqLength,
+  type PreparedData,
+  prepareData,
+} from './data.js';
 import { adapterParameters, loraConfig } from './lora-config.js';
 import { checkSameRun, trainingArgs } from './training-args.js';
 
@@ -46,6 +55,7 @@ export interface TrainingJob extends PreparedData {
   readonly args: TrainingArgs;
   readonly base: BaseFolder;
   readonly backend: Backend;
+  readonly pagers: Pagers;
   readonly model: PhiModel;
   readonly adapter: LoraAdapter;
   readonly optimizer: Optimizer;
@@ -172,41 +182,72 @@ async function resumedRun(
  * @param arrange which rows of the files count, and in which order (default: as they are)
  */
 export async function prepareTraining(
-  options: TrainingOptions,
+  asked: TrainingOptions,
   ui: Ui,
   progress: Progress,
   signal: AbortSignal,
   arrange?: Arrange,
 ): Promise<TrainingJob> {
-  checkOptions(options);
-  const base = await openBase(options.base);
-  const data = await prepareData(options, base, ui, arrange);
-  const config = loraConfig(options, base, addedIds(data), ui);
-  const args = trainingArgs(options, data.hashes, await baseFingerprints(base.path));
-  const resumed = await resumedRun(options, args, ui);
-  const weights = await openWeights(base);
-  const closers: (() => Promise<unknown>)[] = [() => weights.close()];
+  checkOptions(asked);
+  const base = await openBase(asked.base);
+  const askedData = await prepareData(asked, base, ui, arrange);
+  const config = loraConfig(asked, base, addedIds(askedData), ui);
+  const backend = await openBackend(asked, ui);
+  const closers: (() => Promise<unknown>)[] = [() => backend.dispose()];
   const close = async () => {
     for (const each of closers.splice(0)) await each();
   };
   try {
+    const length = maxSeqLength(asked.maxSeqLength, base);
+    const planned = { options: asked, config: base.config, lora: config, backend, length };
+    const options = await fitRun({ ...planned, data: askedData }, ui);
+    const data = options === asked ? askedData : await prepareData(options, base, ui, arrange);
+    const args = trainingArgs(options, data.hashes, await baseFingerprints(base.path));
+    const resumed = await resumedRun(options, args, ui);
+    const weights = await openWeights(base);
+    closers.unshift(() => weights.close());
     const parameters = adapterParameters(config, base);
     const output = await openRunFolder(options, resumed?.folder ?? null, parameters);
     closers.push(() => output.discardIfEmpty());
-    const backend = await openBackend(options, ui);
-    closers.push(() => backend.dispose());
     const known = (data.tokenizer?.size ?? 0) - addedIds(data).length;
     const rows = await firstRows(config, weights, known, options.seed);
     const modules = await savedModules(config, base, weights);
-    const model = await loadModel({ backend, base, weights, hold: options, ui, progress, signal });
+    const { offloadFolder } = options;
+    const files: PageFile[] = [];
+    if (offloadFolder !== undefined)
+      for (const name of ['a', 'b']) files.push(await PageFile.create(offloadFolder, name));
+    closers.push(async () => Promise.all(files.map((file) => file.remove())));
+    const pagers = createPagers(
+      backend,
+      options,
+      files.length > 0 ? () => files.pop()! : undefined,
+    );
+    const hold = options;
+    const pager = pagers.blocks;
+    const model = await loadModel({ backend, base, weights, hold, ui, progress, signal, pager });
     const folder = resumed?.folder ?? options.initAdapter ?? null;
     const adapter = await startAdapter(model, { config, folder, rows, modules }, options.seed, ui);
     model.attach(adapter);
-    const optimizer = createAdamW(backend, adapter.parameters(), optimizerOptions(options));
+    const optimizer = createAdamW(backend, adapter.parameters(), {
+      ...optimizerOptions(options),
+      pager: pagers.states,
+    });
     if (resumed !== null) await optimizer.load(resumed.optimizer);
     const sizes = adapter.parameters().map(({ value }) => value.size);
     return {
-      ...{ options, args, base, backend, model, adapter, optimizer, output, resumed, close },
+      ...{
+        options,
+        args,
+        base,
+        backend,
+        pagers,
+        model,
+        adapter,
+        optimizer,
+        output,
+        resumed,
+        close,
+      },
       ...data,
       baseParameters: sum([...phiTensors(base.config).values()].map(sizeOf)),
       adapterParameters: sum(sizes),

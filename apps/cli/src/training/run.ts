@@ -1,12 +1,9 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
-import type { Batch } from '@qlorajs/dataset';
 import {
   type EvaluationEvent,
   INITIAL_STATE,
   type LoopState,
-  type TrainableModel,
   type TrainEvent,
   type TrainResult,
   train,
@@ -27,30 +24,13 @@ import type { TrainingJob } from './prepare.js';
 import { RunLogs } from './run-logs.js';
 import { planRun, type RunPlan } from './run-plan.js';
 import { TrainDisplay } from './train-display.js';
+import { trainable } from './trainable.js';
 import { formatTrainerState, type StateOptions } from './trainer-state.js';
 
 /** How a run ended. */
 export type RunOutcome =
   | { readonly interrupted: false; readonly reason: string; readonly summary: RunSummary }
   | { readonly interrupted: true; readonly step: number; readonly checkpoint: string | null };
-
-/** The model as the loop sees it; between micro-batches Ctrl-C gets its turn. */
-function trainable({ model, options }: TrainingJob): TrainableModel<Batch> {
-  const { gradientCheckpointing, neftuneNoiseAlpha } = options;
-  return {
-    async forwardBackward(batch, how) {
-      const settings = { ...how, gradientCheckpointing, neftuneNoiseAlpha };
-      const loss = await model.forwardBackward(batch, settings);
-      await turn();
-      return loss;
-    },
-    async evaluate(batch) {
-      const loss = await model.evaluate(batch);
-      await turn();
-      return loss;
-    },
-  };
-}
 
 /** Removes what an earlier run left in the folder, and nothing else. */
 async function clearEarlierRun(out: string): Promise<void> {
@@ -63,6 +43,7 @@ async function clearEarlierRun(out: string): Promise<void> {
 /** One run of the loop, with its log, its display and its files. */
 export class TrainingRun {
   readonly #job: TrainingJob;
+  readonly #ui: Ui;
   readonly #history: History;
   readonly #logs: RunLogs;
   readonly #display: TrainDisplay;
@@ -77,6 +58,7 @@ export class TrainingRun {
     const { options, backend, resumed, adapter } = job;
     const memory = () => backend.memory().peak;
     this.#job = job;
+    this.#ui = ui;
     this.#plan = planRun(options, job.train.batchesPerEpoch);
     this.#history = new History(options.loggingSteps, memory, resumed?.figures);
     this.#logs = new RunLogs(options, ui);
@@ -125,8 +107,10 @@ export class TrainingRun {
   async #loop(resume: LoopState, signal: AbortSignal): Promise<TrainResult> {
     const { options, optimizer, train: source, evaluation } = this.#job;
     const { type, warmupSteps, decay } = this.#plan;
+    const model = trainable(this.#job, this.#ui);
     const events = train({
-      model: trainable(this.#job),
+      model,
+      mend: (error) => model.mend(error),
       optimizer,
       train: source,
       evaluation: evaluation ?? undefined,

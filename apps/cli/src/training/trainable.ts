@@ -1,0 +1,52 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Batch } from '@qlorajs/dataset';
+import { isQLoraError } from '@qlorajs/errors';
+import type { TrainableModel } from '@qlorajs/trainer';
+import type { Ui } from '../report/ui.js';
+import type { TrainingJob } from './prepare.js';
+import { splitBatch } from './split-batch.js';
+
+/** What the loop trains, and how it mends a shortage of memory. */
+export interface Trainable extends TrainableModel<Batch> {
+  /** With `auto_fit`: halves the rows that are computed at one time; false when it cannot. */
+  mend(error: unknown): boolean;
+}
+
+/** The model as the loop sees it; between micro-batches Ctrl-C gets its turn. */
+export function trainable({ model, options, pagers }: TrainingJob, ui: Ui): Trainable {
+  const { gradientCheckpointing, neftuneNoiseAlpha, autoFit } = options;
+  const settings = {
+    neftuneNoiseAlpha,
+    gradientCheckpointing: gradientCheckpointing !== false,
+    inputPager: pagers.inputs,
+  };
+  let rows = options.perDeviceTrainBatchSize;
+  return {
+    async forwardBackward(batch, how) {
+      const sum = { lossSum: 0, tokens: 0 };
+      for (const { batch: part, firstToken } of splitBatch(batch, rows)) {
+        const loss = await model.forwardBackward(part, { ...how, ...settings, firstToken });
+        sum.lossSum += loss.lossSum;
+        sum.tokens += loss.tokens;
+        await turn();
+      }
+      return sum;
+    },
+    async evaluate(batch) {
+      const loss = await model.evaluate(batch);
+      await turn();
+      return loss;
+    },
+    mend(error) {
+      const short = isQLoraError(error) && error.code === 'COMPUTE_OUT_OF_MEMORY';
+      if (!autoFit || !short || rows <= 1) return false;
+      rows = Math.ceil(rows / 2);
+      // Buffers of the size that did not fit.
+      model.workspace.dispose();
+      ui.warn(
+        `out of memory: the step is taken again with ${rows} ${rows === 1 ? 'row' : 'rows'} at a time, to the same result`,
+      );
+      return true;
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { openBackend } from '../io/backend.js';
+import { openBase } from '../io/base-folder.js';
+import { optional } from '../options/table.js';
+import { trainingOptions } from '../options/training-options.js';
+import { text } from '../options/value-types.js';
+import { adviceOf, type MemoryPlan, planTraining, secondsOf } from '../planning/plan-training.js';
+import { measureRate, STORED_RATES } from '../planning/rate.js';
+import { formatBytes, formatDuration } from '../report/format.js';
+import type { Ui } from '../report/ui.js';
+import { checkOptions } from '../training/check-options.js';
+import { addedIds, maxSeqLength, prepareData } from '../training/data.js';
+import { loraConfig } from '../training/lora-config.js';
+import { verb } from './verb.js';
+
+function show(plan: MemoryPlan, seconds: number, ui: Ui): void {
+  const rows = Object.entries(plan.parts).map(
+    ([part, bytes]) => `${formatBytes(bytes).padStart(10)}  ${part}`,
+  );
+  const budget = plan.budgetBytes === null ? '' : ` of ${formatBytes(plan.budgetBytes)}`;
+  ui.print(
+    [
+      ...rows,
+      `${formatBytes(plan.peakBytes).padStart(10)}  peak${budget}: ${plan.fits ? 'fits' : 'does not fit'}`,
+      `about ${formatDuration(seconds)} for ${plan.steps} steps`,
+      ...adviceOf(plan).map((each) => `to make it fit: ${each}`),
+      '',
+    ].join('\n'),
+  );
+}
+
+export const plan = verb({
+  name: 'plan',
+  summary: 'memory and time of a training run, before anything is loaded',
+  options: {
+    ...trainingOptions,
+    data: optional(text('FILE'), 'JSONL to learn from; without, rows of --max-seq-length'),
+    out: optional(text('DIR'), 'not used: the flags of train are taken as they are'),
+  },
+  async run(given, ui) {
+    const options = { ...given, data: given.data ?? '', out: given.out ?? '' };
+    checkOptions(options);
+    const base = await openBase(options.base);
+    const data = given.data === undefined ? null : await prepareData(options, base, ui);
+    const lora = loraConfig(options, base, data ? addedIds(data) : [], ui);
+    const backend = await openBackend(options, ui);
+    try {
+      const length = maxSeqLength(options.maxSeqLength, base);
+      const { config } = base;
+      const planned = await planTraining({ options, config, lora, backend, data, length });
+      const rate =
+        backend.name === 'reference' ? STORED_RATES.wasm : await measureRate(backend, config);
+      const seconds = secondsOf(planned, rate);
+      show(planned, seconds, ui);
+      ui.result({
+        fits: planned.fits,
+        peak_bytes: planned.peakBytes,
+        budget_bytes: planned.budgetBytes,
+        parts: planned.parts,
+        seconds,
+        seconds_per_step: seconds / planned.steps,
+        steps: planned.steps,
+        advice: adviceOf(planned),
+      });
+      return 0;
+    } finally {
+      await backend.dispose();
+    }
+  },
+});

@@ -1,0 +1,61 @@
+/// <reference types="@webgpu/types" />
+import { type Backend, type CountingBackend, createCountingBackend } from '@qlorajs/compute';
+import type { KernelSpec } from './device/kernel.js';
+import type { DeviceMemory } from './device/memory.js';
+import type { Recorder } from './device/recorder.js';
+import type { Tier } from './device/request.js';
+import { type GpuStorage, storageOf } from './device/storage.js';
+import { type Engine, Scratch } from './engine.js';
+import { bindOps } from './ops.js';
+
+/** The device that is planned for. */
+export interface PlanningOptions {
+  readonly tier: Tier;
+  /** Bytes of tensors that may live at one time; no limit by default. */
+  readonly memoryLimit?: number;
+  /** As `info.maxBindingBytes` of the engine. */
+  readonly maxBinding?: number;
+}
+
+/** A recorder that records nothing; writes are still told apart, as scratch is kept by them. */
+const NOTHING_RECORDED = {
+  dispatch(
+    spec: KernelSpec,
+    tensors: Readonly<Record<string, Parameters<typeof storageOf>[0]>>,
+  ): void {
+    for (const [name, { access }] of Object.entries(spec.bindings))
+      if (access === 'read_write') storageOf(tensors[name]).version++;
+  },
+  flush() {},
+  isPending: () => false,
+};
+
+/**
+ * A {@link CountingBackend} that needs what the GPU engine needs: the engine's own operations run dry,
+ * so that their scratch is counted where they ask for it. No GPU is touched.
+ */
+export function createPlanningBackend(options: PlanningOptions): CountingBackend {
+  const { tier, memoryLimit, maxBinding = Number.POSITIVE_INFINITY } = options;
+  let nextId = 1;
+  const ops = (counting: Backend) => {
+    const recorder = NOTHING_RECORDED as unknown as Recorder;
+    const memory = {
+      allocate: counting.empty,
+      release: counting.free,
+    } as unknown as DeviceMemory;
+    const engine: Engine = {
+      ...{ recorder, memory, tier, maxBinding },
+      workgroupMemory: 48 * 1024,
+      scratch: new Scratch(memory, recorder),
+    };
+    return bindOps(engine);
+  };
+  return createCountingBackend({
+    memoryLimit,
+    ops,
+    storageOf: (bytes): Omit<GpuStorage, 'buffer'> => ({
+      ...{ id: nextId++, bytes, recording: 0, version: 0 },
+      bindGroups: new Set(),
+    }),
+  });
+}
