@@ -49,7 +49,8 @@ export class Loader {
 
   /** u8 `[bytes]` on the device for bytes as they are stored. */
   staging(bytes: number): Tensor {
-    this.#staging ??= this.backend.empty('u8', [PIECE], 'staging');
+    if (this.#staging && this.#staging.size < bytes) this.finish();
+    this.#staging ??= this.backend.empty('u8', [bytes], 'staging');
     return this.backend.view(this.#staging, 0, [bytes]);
   }
 
