@@ -6,6 +6,7 @@ import type { Recorder } from './device/recorder.js';
 import type { Tier } from './device/request.js';
 import { type GpuStorage, storageOf } from './device/storage.js';
 import { type Engine, Scratch } from './engine.js';
+import { HeldProduct } from './ops/linear/held.js';
 import { bindOps } from './ops.js';
 
 /** The device that is planned for. */
@@ -48,7 +49,7 @@ export function createPlanningBackend(options: PlanningOptions): CountingBackend
       workgroupMemory: 48 * 1024,
       scratch: new Scratch(memory, recorder),
     };
-    return bindOps(engine);
+    return bindOps(engine, new HeldProduct(engine));
   };
   return createCountingBackend({
     memoryLimit,
