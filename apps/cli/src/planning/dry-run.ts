@@ -1,4 +1,9 @@
-import { type Backend, type CountingBackend, createCountingBackend } from '@qlorajs/compute';
+import {
+  type Backend,
+  type CountingBackend,
+  createCountingBackend,
+  sizeOf,
+} from '@qlorajs/compute';
 import { createPlanningBackend, type Tier } from '@qlorajs/compute-webgpu';
 import { isQLoraError } from '@qlorajs/errors';
 import { createAdapter, type LoraConfig } from '@qlorajs/lora';
@@ -77,10 +82,16 @@ async function run(backend: Backend, args: DryRunArgs): Promise<void> {
   const quantize = options.loadIn4bit ? { doubleQuant: options.bnb4bitUseDoubleQuant } : null;
   const halfTables = engine.name === 'webgpu';
   const model = planPhi(backend, config, { quantize, halfTables, pager: pagers.blocks });
+  const outputs = new Map(model.modules.map((each) => [each.name, each.outFeatures]));
+  const shapeOf = (name: string, parameter: string) =>
+    model.savable.find((each) => each.name === name)?.parameters[parameter] ?? [0];
   const adapter = createAdapter(backend, lora, model.modules, {
     seed: 0,
     embedding: embeddingShape(config),
+    savable: model.savable,
     tokenRows: (_, ids) => new Float32Array(ids.length * config.hiddenSize),
+    rowNorms: (name) => new Float32Array(outputs.get(name) ?? 0),
+    moduleValues: (name, parameter) => new Float32Array(sizeOf(shapeOf(name, parameter))),
   });
   model.attach(adapter);
   const moments = options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit';

@@ -39,13 +39,7 @@ import {
   type SavedCheckpoint,
   type TrainingArgs,
 } from './checkpoint.js';
-import {
-  type Arrange,
-  addedIds,
-  maxSeqLength,
-  type PreparedData,
-  prepareData,
-} from './data.js';
+import { type Arrange, addedIds, maxSeqLength, type PreparedData, prepareData } from './data.js';
 import { adapterParameters, loraConfig } from './lora-config.js';
 import { checkSameRun, trainingArgs } from './training-args.js';
 
@@ -192,7 +186,7 @@ export async function prepareTraining(
   const base = await openBase(asked.base);
   const askedData = await prepareData(asked, base, ui, arrange);
   const config = loraConfig(asked, base, addedIds(askedData), ui);
-  const backend = await openBackend(asked, ui);
+  let backend = await openBackend(asked, ui);
   const closers: (() => Promise<unknown>)[] = [() => backend.dispose()];
   const close = async () => {
     for (const each of closers.splice(0)) await each();
@@ -201,6 +195,11 @@ export async function prepareTraining(
     const length = maxSeqLength(asked.maxSeqLength, base);
     const planned = { options: asked, config: base.config, lora: config, backend, length };
     const options = await fitRun({ ...planned, data: askedData }, ui);
+    if (options.vramBudget !== asked.vramBudget) {
+      // Pages move under a limit of the engine.
+      await backend.dispose();
+      backend = await openBackend(options, ui);
+    }
     const data = options === asked ? askedData : await prepareData(options, base, ui, arrange);
     const args = trainingArgs(options, data.hashes, await baseFingerprints(base.path));
     const resumed = await resumedRun(options, args, ui);
@@ -217,10 +216,11 @@ export async function prepareTraining(
     if (offloadFolder !== undefined)
       for (const name of ['a', 'b']) files.push(await PageFile.create(offloadFolder, name));
     closers.push(async () => Promise.all(files.map((file) => file.remove())));
+    const unused = [...files];
     const pagers = createPagers(
       backend,
       options,
-      files.length > 0 ? () => files.pop()! : undefined,
+      files.length > 0 ? () => unused.pop()! : undefined,
     );
     const hold = options;
     const pager = pagers.blocks;

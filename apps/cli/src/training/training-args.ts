@@ -23,6 +23,9 @@ const FREE = [
   'gradientCheckpointing', // recomputes the same numbers
   'threads',
   'vramBudget',
+  'autoFit',
+  'baseOffload', // moves the same numbers
+  'offloadFolder',
   'json',
   'quiet',
   'verbose',
