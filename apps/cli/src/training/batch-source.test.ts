@@ -25,6 +25,16 @@ test('an epoch holds every example once, in another order each time, the same fo
   expect(linesOf(1)).toEqual(linesOf(1));
 });
 
+test('the longest row is in the first batch of the first epoch, whatever the seed', () => {
+  for (let shuffleSeed = 0; shuffleSeed < 20; shuffleSeed++) {
+    const rows = [...examples.slice(0, 6), example(9, 99), ...examples.slice(6)];
+    const source = trainingBatches(rows, { ...options, shuffleSeed });
+    const first = source.batches(0)[0];
+    expect([first.length, first.inputIds[0], first.batchSize]).toEqual([9, 99, 4]);
+    expect(source.batches(0)).toEqual(source.batches(0));
+  }
+});
+
 test('without shuffling rows come as in the file', () => {
   const [first] = trainingBatches(examples, { ...options, shuffleSeed: null }).batches(3);
   expect(first.inputIds[0]).toBe(1);
