@@ -94,6 +94,7 @@ export function createApp(engine: Engine, metrics: Metrics, options: AppOptions)
         qlora_cache_bytes: [cacheBytes, 'Bytes of key-value caches.'],
         qlora_backend_bytes: [live, 'Bytes of tensors on the device.'],
         qlora_backend_peak_bytes: [peak, 'Most bytes of tensors so far.'],
+        nodejs_heap_size_used_bytes: [process.memoryUsage().heapUsed, 'JavaScript heap in use.'],
         process_resident_memory_bytes: [process.memoryUsage.rss(), 'Resident memory.'],
       }),
       200,

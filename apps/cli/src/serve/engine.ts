@@ -99,7 +99,16 @@ export class Engine {
   async *answer(request: EngineRequest): AsyncGenerator<Piece, Ending> {
     const { voice, ids, stop: texts, signal, ...options } = request;
     const started = performance.now();
-    const timeout = AbortSignal.timeout(1000 * this.#limits.requestTimeout);
+    // By hand: AbortSignal.timeout and .any would keep every request until its time is over.
+    const ending = new AbortController();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      ending.abort();
+    }, 1000 * this.#limits.requestTimeout);
+    const gone = () => ending.abort();
+    if (signal.aborted) gone();
+    signal.addEventListener('abort', gone, { once: true });
     const stream = voice.tokenizer.streamDecoder({ skipSpecialTokens: true });
     const stop = new StopStrings(texts);
     const { eosId } = voice.tokenizer;
@@ -108,7 +117,7 @@ export class Engine {
       adapter: voice.adapter,
       limit: voice.tokenizer.size,
       stopIds: voice.format?.stopIds ?? (eosId === null ? [] : [eosId]),
-      signal: AbortSignal.any([signal, timeout]),
+      signal: ending.signal,
     });
     this.#metrics.prompt(ids.length);
     let tokens = 0;
@@ -124,7 +133,7 @@ export class Engine {
         const next = await generation.next();
         if (next.done) {
           yield* piece(stop.push(stream.flush()) + stop.flush());
-          return { reason: this.#reason(next.value, signal, timeout), tokens };
+          return { reason: this.#reason(next.value, late), tokens };
         }
         if (tokens++ === 0) this.#metrics.firstToken((performance.now() - started) / 1000);
         pending.push(next.value);
@@ -132,15 +141,17 @@ export class Engine {
         if (stop.found !== null) return { reason: 'stop', tokens };
       }
     } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', gone);
       this.#metrics.generated(tokens);
       await generation.return('aborted');
     }
   }
 
-  #reason(reason: FinishReason, client: AbortSignal, timeout: AbortSignal): Ending['reason'] {
+  #reason(reason: FinishReason, late: boolean): Ending['reason'] {
     if (reason === 'stop') return 'stop';
     if (reason !== 'aborted') return 'length';
-    if (timeout.aborted && !client.aborted)
+    if (late)
       throw new ApiError(408, `the answer took more than ${this.#limits.requestTimeout} s`, {
         type: 'timeout_error',
         code: 'request_timeout',
