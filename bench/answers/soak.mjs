@@ -81,8 +81,8 @@ const after = {
 };
 const code = await server.stop();
 const quarter = samples[Math.floor(samples.length / 4)];
-const last = samples.at(-1);
-const grew = last.rss_mb > 1.15 * quarter.rss_mb + 20 || last.handles > quarter.handles + clients;
+// Between collections the heap rises and falls, so what counts is where it comes back to.
+const grew = after.rss_mb > 1.2 * quarter.rss_mb + 20 || after.handles > quarter.handles;
 console.log(
   JSON.stringify(
     {
