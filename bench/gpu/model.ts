@@ -87,6 +87,35 @@ const facts: Record<string, unknown> = { info: backend.info, loadSeconds };
 const train: Record<string, unknown> = {};
 facts.train = train;
 
+/** Rows of several lengths, padded. */
+function paddedBatch(length: number): LabelledBatch {
+  const { inputIds } = batchOf(4, length, 5);
+  const lengths = Int32Array.from([1, 0.7, 0.4, 0.9], (share) => Math.ceil(share * length));
+  const labels = inputIds.map((id, i) =>
+    i % length < lengths[Math.floor(i / length)] && i % length > 40 ? id : -100,
+  );
+  return { inputIds, labels, lengths, batchSize: 4, length };
+}
+
+/** Whether what earlier batches left behind changes a result: it must not, in any bit. */
+async function leftovers(): Promise<void> {
+  const odd = paddedBatch(309);
+  for (const attached of [null, adapter]) {
+    model.attach(attached);
+    const losses: number[] = [];
+    for (const other of [null, null, paddedBatch(512), batchOf(8, 512, 3), paddedBatch(310)]) {
+      if (other) await model.evaluate(other);
+      losses.push((await model.evaluate(odd)).lossSum);
+    }
+    for (let i = 0; i < 2; i++) {
+      optimizer.zeroGrad();
+      const how = { normalizer: 1, dropoutSeed: null };
+      losses.push((await model.forwardBackward(odd, how)).lossSum);
+    }
+    log(`${attached ? 'adapter' : 'base'}, one batch between others: ${losses.join(' ')}`);
+  }
+}
+
 async function step(batch: LabelledBatch, busy: Busy): Promise<number> {
   const normalizer = batch.batchSize * (batch.length - 1);
   return busy.run(async () => {
@@ -97,6 +126,7 @@ async function step(batch: LabelledBatch, busy: Busy): Promise<number> {
   });
 }
 
+await leftovers();
 for (const [rows, length] of configList.split(',').map((each) => each.split('x').map(Number))) {
   backend.resetPeak();
   const losses: number[] = [];

@@ -9,6 +9,7 @@ export function openGpu(): GPU {
     'use_vulkan_memory_model',
     'skip_validation',
     'disable_robustness',
+    ...(process.env.QLORA_TOGGLES?.split(',') ?? []),
   ];
   return create([
     'backend=vulkan',

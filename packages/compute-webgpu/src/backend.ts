@@ -114,7 +114,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       return { ...tensor, shape, size: sizeOf(shape), offset: tensor.offset + offset };
     },
     free(tensor: Tensor): void {
-      product.flush();
+      product.release(tensor);
       recorder.flush();
       recorder.forget(storageOf(tensor));
       memory.release(tensor);

@@ -1,5 +1,5 @@
 import { createReferenceBackend } from '@qlorajs/compute';
-import { compareValues } from '@qlorajs/compute/testing';
+import { compareValues, randomTensor, randomWeight } from '@qlorajs/compute/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
 import { adapterLayer } from './adapter-layer.js';
@@ -12,6 +12,25 @@ describe.skipIf(!gpu)(`products held back${reason ? `: skipped, ${reason}` : ''}
   if (!gpu) return;
   const backend = await createWebGpuBackend({ gpu });
   afterAll(() => backend.dispose());
+
+  test('whether memory is given back in between makes no difference', async () => {
+    const run = async (between: () => void) => {
+      const [x, out] = [randomTensor(backend, [3, 64], 1), backend.empty('f32', [3, 16])];
+      const weight = randomWeight(backend, 'f16', [16, 64], 2);
+      const [hidden, factor] = [
+        randomTensor(backend, [3, 4], 3),
+        randomTensor(backend, [16, 4], 4),
+      ];
+      backend.ops.linear({ x, weight, bias: null, out, accumulate: false });
+      between();
+      const form = { m: 3, n: 16, k: 4, transposeA: false, transposeB: true, alpha: 0.3, beta: 1 };
+      backend.ops.matmul({ a: hidden, b: factor, out, ...form });
+      return [...(await backend.read(out))];
+    };
+    const other = backend.empty('f32', [5]);
+    const expected = await run(() => {});
+    expect(await run(() => backend.free(other))).toEqual(expected);
+  });
 
   test.each([
     [1, false],

@@ -115,6 +115,15 @@ export class HeldProduct {
     return false;
   }
 
+  /**
+   * A tensor goes: what is held is recorded first where it uses it, and kept back where it does not, so
+   * that whether memory was needed in between makes no difference to a sum's rounding.
+   */
+  release(tensor: Tensor): void {
+    const held = this.#held;
+    if (held && [held.out, ...held.inputs].some((each) => same(each, tensor))) this.flush();
+  }
+
   /** Records the product that is held. */
   flush(): void {
     const held = this.#held;
