@@ -28,6 +28,7 @@ const NOTHING_RECORDED = {
       if (access === 'read_write') storageOf(tensors[name]).version++;
   },
   flush() {},
+  forget() {},
   isPending: () => false,
 };
 
