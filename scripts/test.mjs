@@ -9,5 +9,6 @@ stage('lint', () => tool('biome', ['check', '.']));
 stage('layers', () =>
   tool('depcruise', ['--config', '.dependency-cruiser.cjs', 'packages', 'apps']),
 );
-stage('typecheck', () => turbo(['typecheck']));
+// One program for all packages: each alone would read its neighbours' sources again.
+stage('typecheck', () => tool('tsc', ['-p', '.']));
 stage('tests', () => tool('vitest', ['run', ...process.argv.slice(2)]));
