@@ -15,10 +15,13 @@ function largest(batches: readonly Batch[]): BatchShape {
   };
 }
 
-/** The sizes that buffers grow to over a run. */
-export function largestShape(source: BatchSource<Batch>, epochs: number): BatchShape {
-  const count = Math.max(1, Math.min(EPOCHS, Math.ceil(epochs)));
-  return largest(Array.from({ length: count }, (_, epoch) => source.batches(epoch)).flat());
+/** The sizes that buffers grow to over a run of so many micro-batches. */
+export function largestShape(source: BatchSource<Batch>, microBatches: number): BatchShape {
+  const epochs = Math.min(EPOCHS, Math.ceil(microBatches / source.batchesPerEpoch));
+  const all = Array.from({ length: Math.max(1, epochs) }, (_, epoch) =>
+    source.batches(epoch),
+  ).flat();
+  return largest(all.slice(0, Math.max(1, microBatches)));
 }
 
 /** Cells of an epoch's batches, padding included, over those of as many batches of the largest size. */

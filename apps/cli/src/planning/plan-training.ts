@@ -58,6 +58,8 @@ function fullShape({ options, length }: PlanArgs): BatchShape {
 /** Runs the training step dry, and where it does not fit looks for what would. */
 export async function planTraining(args: PlanArgs): Promise<MemoryPlan> {
   const { options, config, lora, backend, data } = args;
+  const run = planRun(options, data?.train.batchesPerEpoch ?? 1);
+  const microBatches = Math.ceil((run.totalSteps * run.batchesPerEpoch) / run.stepsPerEpoch);
   const budgetBytes = await budgetOf(args);
   const dry: DryRunArgs = {
     ...{ config, lora, options },
@@ -66,19 +68,19 @@ export async function planTraining(args: PlanArgs): Promise<MemoryPlan> {
       tier: backend.info.tier as Tier | undefined,
       maxBinding: backend.info.maxBindingBytes as number | undefined,
     },
-    train: data ? largestShape(data.train, options.numTrainEpochs) : fullShape(args),
-    evaluation: data?.evaluation ? largestShape(data.evaluation, 1) : null,
+    train: data ? largestShape(data.train, microBatches) : fullShape(args),
+    evaluation: data?.evaluation
+      ? largestShape(data.evaluation, data.evaluation.batchesPerEpoch)
+      : null,
   };
   const result = await dryRun(dry);
   const fits = result.fits && (budgetBytes === null || result.peakBytes <= budgetBytes);
-  const run = planRun(options, data?.train.batchesPerEpoch ?? 1);
-  const perEpoch = run.batchesPerEpoch / run.stepsPerEpoch;
   const limited = { ...options, vramBudget: budgetBytes ?? undefined };
   const fit = fits ? null : await findFit(options, { ...dry, options: limited });
   return {
     ...pick(result),
     ...{ fits, budgetBytes, steps: run.totalSteps },
-    microBatches: Math.ceil(run.totalSteps * perEpoch),
+    microBatches,
     fill: data ? fillShare(data.train) : 1,
     changes: fit?.changes ?? [],
   };
