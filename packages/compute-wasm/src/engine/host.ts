@@ -42,6 +42,7 @@ interface WorkerThreads {
 
 interface Host {
   readonly WebAssembly: WebAssemblyHost;
+  setTimeout(callback: () => void, milliseconds: number): unknown;
   readonly SharedArrayBuffer?: unknown;
   readonly Worker?: new (url: string) => HostWorker;
   readonly navigator?: { readonly hardwareConcurrency?: number };
