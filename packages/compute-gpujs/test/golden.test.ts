@@ -9,9 +9,7 @@ import type { Settings } from './browser/page/settings.js';
 
 const PAGE = fileURLToPath(new URL('browser/page', import.meta.url));
 const GOLDENS =
-  process.env.QLORAJS_SLOW === '1'
-    ? /^golden-.*\.test\.ts$/
-    : /^golden-(hf-phi|tiny-phi)\.test\.ts$/;
+  process.env.QLORAJS_SLOW === '1' ? /^golden-.*\.test\.ts$/ : /^golden-tiny-phi\.test\.ts$/;
 
 /** The model's golden tests, as a page gets them, in this process. */
 async function runGoldens(settings: Settings): Promise<TestResult[]> {
@@ -33,7 +31,6 @@ describe.each(['cpu', 'webasm'] as const)('mode %s', (mode) => {
     const results = await runGoldens({ mode });
     expect(results.filter(({ error }) => error)).toEqual([]);
     const names = results.map(({ name }) => name);
-    expect(names.filter((name) => name.startsWith('hf-phi/'))).toHaveLength(8);
     expect(names.filter((name) => name.startsWith('tiny-phi'))).toHaveLength(7);
   });
 });

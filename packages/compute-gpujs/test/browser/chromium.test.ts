@@ -6,29 +6,15 @@ import { bundleSuite } from '../../../../tools/test/browser/bundle.js';
 import { findChromium } from '../../../../tools/test/browser/find-chromium.js';
 import type { TestResult } from '../../../../tools/test/browser/page/vitest.js';
 import { serveSuite } from '../../../../tools/test/browser/serve.js';
+import { FLAGS } from './flags.js';
 import type { Settings } from './page/settings.js';
 
 const MINUTE = 60_000;
 const PAGE = fileURLToPath(new URL('page', import.meta.url));
 /** All of them take minutes on a GPU in software: `QLORAJS_SLOW=1`. */
 const GOLDENS =
-  process.env.QLORAJS_SLOW === '1'
-    ? /^golden-.*\.test\.ts$/
-    : /^golden-(hf-phi|tiny-phi)\.test\.ts$/;
+  process.env.QLORAJS_SLOW === '1' ? /^golden-.*\.test\.ts$/ : /^golden-tiny-phi\.test\.ts$/;
 const { path, reason } = findChromium();
-
-/** WebGL on SwiftShader: no graphics card. */
-const FLAGS = [
-  '--headless=new',
-  '--use-gl=angle',
-  '--use-angle=swiftshader',
-  '--enable-unsafe-swiftshader',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** What took longest. */
 function slowest(results: readonly TestResult[]): string {
@@ -74,7 +60,6 @@ describe.skipIf(!path)(`gpu.js in Chromium${reason ? `: skipped, ${reason}` : ''
       expect(results.filter(({ error }) => error)).toEqual([]);
       const names = results.map(({ name }) => name);
       for (const { name } of opCases()) expect(names).toContain(`operations > ${name}`);
-      expect(names.filter((name) => name.startsWith('hf-phi/'))).toHaveLength(8);
       expect(names.filter((name) => name.startsWith('tiny-phi'))).toHaveLength(7);
     },
     10 * MINUTE,
