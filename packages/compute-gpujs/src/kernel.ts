@@ -2,6 +2,8 @@
  * A kernel's source for gpu.js, which reads it as text: a bundler that renames things would break a
  * function. `this.thread.x` is the cell it computes; `return` is its last statement.
  *
+ * WebGL 1 takes loops up to a parameter, not up to a local value.
+ *
  * Every array comes with the index of its first element (`x`, `xAt`): textures cannot be sliced.
  */
 export interface KernelSource {

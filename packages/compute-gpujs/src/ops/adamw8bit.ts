@@ -29,10 +29,9 @@ const ABSMAX = kernel(
   ['size'],
   `
   const first = this.thread.x * ${ADAM8_BLOCK};
-  const count = Math.min(size - first, ${ADAM8_BLOCK});
   let largest = 0;
-  for (let i = 0; i < count; i++) {
-    largest = Math.max(largest, Math.abs(moment[momentAt + first + i]));
+  for (let i = 0; i < ${ADAM8_BLOCK}; i++) {
+    if (first + i < size) { largest = Math.max(largest, Math.abs(moment[momentAt + first + i])); }
   }
   return largest;`,
 );

@@ -22,12 +22,10 @@ const EXP_SUMS = kernel(
   `
   const row = divide(this.thread.x, stretches);
   const first = (this.thread.x - row * stretches) * length;
-  const end = Math.min(width, first + length);
   const start = logitsAt + row * width + first;
-  const count = end - first;
   let sum = 0;
-  for (let i = 0; i < count; i++) {
-    sum = sum + Math.exp(logits[start + i] - largest[largestAt + row]);
+  for (let i = 0; i < length; i++) {
+    if (first + i < width) { sum = sum + Math.exp(logits[start + i] - largest[largestAt + row]); }
   }
   return sum;`,
 );

@@ -77,10 +77,9 @@ const ABSMAX = kernel(
   ['size', 'blockSize'],
   `
   const first = this.thread.x * blockSize;
-  const count = Math.min(size - first, blockSize);
   let largest = 0;
-  for (let i = 0; i < count; i++) {
-    largest = Math.max(largest, Math.abs(values[valuesAt + first + i]));
+  for (let i = 0; i < blockSize; i++) {
+    if (first + i < size) { largest = Math.max(largest, Math.abs(values[valuesAt + first + i])); }
   }
   return largest;`,
 );

@@ -21,11 +21,12 @@ const stretch = (name: string, term: string) =>
     ['size', 'length'],
     `
   const first = this.thread.x * length;
-  const count = Math.min(size - first, length);
   let sum = 0;
-  for (let i = 0; i < count; i++) {
-    const value = x[xAt + first + i];
-    sum = sum + ${term};
+  for (let i = 0; i < length; i++) {
+    if (first + i < size) {
+      const value = x[xAt + first + i];
+      sum = sum + ${term};
+    }
   }
   return sum;`,
   );

@@ -41,13 +41,13 @@ describe.skipIf(!path)(`gpu.js in Chromium${reason ? `: skipped, ${reason}` : ''
 
   afterAll(() => browser?.close());
 
-  test(
-    'in a worker on WebGL2, every case of every operation and every golden test',
-    async () => {
+  test.each(['webgl2', 'webgl'] as const)(
+    'in a worker in mode %s, every case of every operation and the golden tests',
+    async (mode) => {
       const site = await serveSuite(suite, false);
       const page = await browser.newPage();
       await page.goto(site.url);
-      const settings: Settings = { mode: 'webgl2' };
+      const settings: Settings = { mode };
       const results = (await page.evaluate(`new Promise((resolve, reject) => {
       const worker = new Worker('/worker.js', { type: 'module' });
       worker.onmessage = ({ data }) => resolve(data);
