@@ -11,7 +11,8 @@ test('noise is uniform within alpha / sqrt(T C), as in transformers, and none wi
   const noise = async (alpha: number, dropoutSeed: number | null) => {
     const embedded = backend.empty('f32', [batch * length, width]);
     const { config, workspace } = model;
-    addNeftuneNoise({ backend, config, workspace, length, dropoutSeed } as Pass, embedded, alpha);
+    const pass = { backend, config, workspace, batch, length, firstToken: 0, dropoutSeed };
+    addNeftuneNoise(pass as unknown as Pass, embedded, alpha);
     return backend.read(embedded);
   };
   const bound = 5 / Math.sqrt(length * width);

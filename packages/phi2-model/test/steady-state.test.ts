@@ -10,7 +10,7 @@ import { tinyAdapter, tinyModel } from './tiny-model.js';
 
 const STEPS = 1000;
 /** By then every length has occurred and every function has been compiled. */
-const WARM = 200;
+const WARM = 500;
 /** What V8 keeps or drops between two collections. */
 const HEAP_NOISE = 512 * 1024;
 
