@@ -1,6 +1,7 @@
 import type { TrainingOptions } from '../options/training-options.js';
 import type { BatchShape, DryRunArgs, DryRunResult } from './dry-run.js';
 import { dryRun } from './dry-run.js';
+import { canPageBlocks } from './pagers.js';
 
 /** Options that a change may touch. */
 export type FitOptions = Pick<
@@ -83,7 +84,9 @@ export async function findFit(asked: FitOptions, args: DryRunArgs): Promise<Fit 
     });
     return result.fits ? { changes, result } : null;
   };
-  const changes = changesFor(asked);
+  const changes = changesFor(asked).filter(
+    ({ options }) => !options.baseOffload || canPageBlocks(args.lora),
+  );
   for (const change of changes) {
     const fit = await attempt([change]);
     if (fit) return fit;

@@ -1,4 +1,5 @@
 import type { Backend } from '@qlorajs/compute';
+import type { LoraConfig } from '@qlorajs/lora';
 import { createPager, type Pager, type PageStore } from '@qlorajs/paged-optim';
 import type { TrainingOptions } from '../options/training-options.js';
 
@@ -13,6 +14,11 @@ export interface Pagers {
   readonly states?: Pager;
   readonly blocks?: Pager;
   readonly inputs?: Pager;
+}
+
+/** DoRA and whole modules read frozen weights outside of a block's turn, when they may be away. */
+export function canPageBlocks(lora: Pick<LoraConfig, 'useDora' | 'modulesToSave'>): boolean {
+  return !lora.useDora && (lora.modulesToSave ?? []).length === 0;
 }
 
 /** The pages in use at one time and one ahead: of blocks, and of their inputs. */

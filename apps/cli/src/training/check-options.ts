@@ -1,5 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { TrainingOptions } from '../options/training-options.js';
+import { canPageBlocks } from '../planning/pagers.js';
 
 function wrong(option: string, message: string): QLoraError {
   return new QLoraError('OPTION_VALUE', message, { details: { option } });
@@ -18,6 +19,12 @@ export function checkOptions(options: TrainingOptions): void {
     );
   if (options.groupByLength && !options.shuffle)
     throw wrong('group_by_length', '--group-by-length reorders rows: leave --no-shuffle out');
+  const { useDora, modulesToSave = null } = options;
+  if (options.baseOffload && !canPageBlocks({ useDora, modulesToSave }))
+    throw wrong(
+      'base_offload',
+      '--base-offload does not go with --use-dora or --modules-to-save; leave one of them out',
+    );
   if (options.earlyStoppingPatience > 0 && !(evaluates && options.evalSteps > 0))
     throw wrong(
       'early_stopping_patience',
