@@ -19,7 +19,7 @@ import {
 } from '@qlorajs/phi2-model';
 import { openCheckpoint } from '@qlorajs/safetensors';
 import { createWebGpuBackend } from '../../packages/compute-webgpu/src/index.js';
-import { diskFolder } from './disk-folder.js';
+import { diskFolder } from '../disk-folder.js';
 import { openGpu } from './open-gpu.js';
 
 const [folder, configList, mode] = process.argv.slice(2);

@@ -4,7 +4,7 @@
  *
  *     node run.mjs DIR webgpu|wasm [skip-f32]
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -14,44 +14,18 @@ import { loadAdapter, readPeftAdapter } from '@qlorajs/lora';
 import { type LabelledBatch, loadPhi, parsePhiConfig, phiModules } from '@qlorajs/phi2-model';
 import { quantizeNf4, toBitsandbytes } from '@qlorajs/quant-nf4';
 import {
-  type FolderSource,
   type NamedTensor,
   openCheckpoint,
   safetensorsChunks,
   type TensorSource,
   writeSafetensors,
 } from '@qlorajs/safetensors';
+import { diskFolder } from '../../bench/disk-folder.js';
 
 const [folder, backendName, skipF32] = process.argv.slice(2);
 const started = performance.now();
 const log = (text: string) =>
   console.error(`${((performance.now() - started) / 1000).toFixed(1)} s  ${text}`);
-
-function diskFolder(path: string): FolderSource {
-  return {
-    name: path,
-    has: async (file) => existsSync(join(path, file)),
-    async open(file) {
-      const handle = await open(join(path, file));
-      const { size } = await handle.stat();
-      return {
-        name: file,
-        size,
-        async read(offset, length) {
-          const bytes = new Uint8Array(length);
-          let done = 0;
-          while (done < length) {
-            const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
-            if (bytesRead === 0) throw new Error(`${file} ends early`);
-            done += bytesRead;
-          }
-          return bytes;
-        },
-        close: () => handle.close(),
-      };
-    },
-  };
-}
 
 async function createBackend(): Promise<Backend> {
   if (backendName === 'wasm') return createWasmBackend({});

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Backend } from '@qlorajs/compute';
 import { loadPhi, type PhiModel, parsePhiConfig } from '@qlorajs/phi2-model';
 import { openCheckpoint } from '@qlorajs/safetensors';
-import { diskFolder } from './disk-folder.js';
+import { diskFolder } from '../../disk-folder.js';
 
 export async function openPhi(
   backend: Backend,
