@@ -19,7 +19,7 @@ write('package.json', {
   type: 'module',
   sideEffects: false,
   engines: { node: '>=20.19' },
-  files: ['dist', 'src', '!src/**/*.test.ts', 'README.md', 'LICENSE'],
+  files: ['dist', 'src', '!src/**/*.test.ts', 'CHANGELOG.md', 'README.md', 'LICENSE'],
   exports: {
     '.': {
       '@qlorajs/source': './src/index.ts',

@@ -9,7 +9,7 @@ function plainWords(text: string): string[] {
 }
 
 /** The keywords, each the beginning of a word without accents, that a text uses. */
-export function keywordsIn(text: string, keywords: readonly string[]): string[] {
+function keywordsIn(text: string, keywords: readonly string[]): string[] {
   const words = plainWords(text);
   return keywords.filter((key) => words.some((word) => word.startsWith(key)));
 }

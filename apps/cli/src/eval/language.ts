@@ -10,7 +10,7 @@ const ENGLISH = new Set(
 );
 
 /** Prose alone: code blocks and inline code say nothing about the language. */
-export function withoutCode(text: string): string {
+function withoutCode(text: string): string {
   return text.replace(/```[\s\S]*?(```|$)|`[^`\n]*`/g, ' ');
 }
 

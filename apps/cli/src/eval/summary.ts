@@ -3,7 +3,7 @@ import { METRICS, type Metric, neutralLoss } from './metrics.js';
 import type { VoiceRecord } from './records.js';
 
 /** What is forgotten on one kind of neutral text. */
-export interface Neutral {
+interface Neutral {
   readonly perplexity: Estimate | null;
   /** Perplexity after over before, less 1; null for the base itself. */
   readonly forgetting: Estimate | null;

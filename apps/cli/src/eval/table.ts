@@ -12,7 +12,7 @@ function number(value: number, unit: string): string {
 }
 
 /** `12.3 [11.5, 13.2]`; a share in percent. */
-export function formatEstimate(estimate: Estimate | null, unit: string): string {
+function formatEstimate(estimate: Estimate | null, unit: string): string {
   if (estimate === null) return '—';
   const { value, low, high } = estimate;
   const [a, b, c] = [value, low, high].map((each) => number(each, unit).replace(' %', ''));

@@ -17,7 +17,7 @@ const TOKENIZER_FILES = [
 ];
 
 /** transformers' names. */
-export const DTYPE_NAMES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+const DTYPE_NAMES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
 
 /** Writes weights as `save_pretrained` does: one file, or shards and their index. */
 export async function writeShards(

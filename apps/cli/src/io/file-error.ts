@@ -13,7 +13,7 @@ const REASONS: Readonly<Record<string, readonly [code: string, reason: string]>>
 };
 
 /** The system's error about a file as one of ours, saying what was tried and where. */
-export function fileError(cause: unknown, action: string, path: string): QLoraError {
+function fileError(cause: unknown, action: string, path: string): QLoraError {
   const system = (cause as NodeJS.ErrnoException).code ?? 'unknown';
   const [code, reason] = REASONS[system] ?? ['FILE_SYSTEM', (cause as Error).message];
   const kind = code === 'DISK_FULL' || code === 'FILE_SYSTEM' ? 'runtime' : 'input';

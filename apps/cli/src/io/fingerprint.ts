@@ -21,7 +21,7 @@ async function hashPieces(handle: FileHandle, size: number): Promise<string> {
 }
 
 /** SHA-256 of a file; of one above 64 MiB, of its size and of 4 MiB spread over it. */
-export async function fingerprint(path: string): Promise<string> {
+async function fingerprint(path: string): Promise<string> {
   return withFile('read', path, async () => {
     const handle = await open(path);
     try {

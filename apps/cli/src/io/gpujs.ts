@@ -6,7 +6,7 @@ import { createGpuJsBackend, type GpuJsConstructor } from '@qlorajs/compute-gpuj
 import { QLoraError } from '@qlorajs/errors';
 
 /** What `--gpujs-mode` may say; `gpu` is WebGL through the package gl. */
-export const GPUJS_CHOICES = ['cpu', 'webasm', 'gpu'] as const;
+const GPUJS_CHOICES = ['cpu', 'webasm', 'gpu'] as const;
 
 export type GpuJsChoice = (typeof GPUJS_CHOICES)[number];
 

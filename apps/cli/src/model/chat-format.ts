@@ -48,7 +48,7 @@ function formatOf(tokenizer: Tokenizer, source: string, addedIds: readonly numbe
 }
 
 /** The tutor format on any tokenizer: its four markers are added where they are missing. */
-export function tutorFormat(tokenizer: Tokenizer, rows: number): ChatFormat {
+function tutorFormat(tokenizer: Tokenizer, rows: number): ChatFormat {
   const added = TUTOR_MARKERS.filter((marker) => tokenizer.idOf(marker) === undefined);
   const extended = tokenizer.addTokens(added, { limit: rows });
   const ids = added.map((marker) => extended.idOf(marker)!);

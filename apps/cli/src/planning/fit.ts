@@ -27,7 +27,7 @@ export interface Fit {
 }
 
 /** The changes that there are, the cheapest first: what costs no time, some time, transfers. */
-export function changesFor(options: FitOptions): Change[] {
+function changesFor(options: FitOptions): Change[] {
   const { perDeviceTrainBatchSize: rows, gradientAccumulationSteps: windows } = options;
   const changes: Change[] = [];
   for (let fewer = rows - 1; fewer >= 1; fewer--) {

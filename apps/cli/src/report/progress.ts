@@ -12,7 +12,7 @@ const WIDTH = 16;
 const MILLISECONDS_BETWEEN = 80;
 
 /** `━━━━━━━─────` */
-export function bar(share: number): string {
+function bar(share: number): string {
   const full = Math.round(Math.max(0, Math.min(1, share)) * WIDTH);
   return '━'.repeat(full) + '─'.repeat(WIDTH - full);
 }

@@ -14,14 +14,14 @@ export interface Shape {
 }
 
 /** One finished answer. */
-export interface WholeChoice {
+interface WholeChoice {
   readonly text: string;
   readonly tokens: readonly Piece['tokens'][number][];
   readonly ending: Ending;
 }
 
 /** OpenAI's count of tokens. */
-export interface Usage {
+interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;

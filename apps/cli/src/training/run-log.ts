@@ -6,7 +6,7 @@ import { kindOf, readText } from '../io/read.js';
 import type { StepRecord } from './history.js';
 
 /** Name of the log in an output folder. */
-export const LOG_FILE = 'train_log.jsonl';
+const LOG_FILE = 'train_log.jsonl';
 
 /**
  * train_log.jsonl: a line a logged step, written as soon as nothing more can join it. What cannot be

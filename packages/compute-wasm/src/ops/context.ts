@@ -9,7 +9,7 @@ export function at(engine: Engine, tensor: Tensor | null): number {
 }
 
 /** Elements of a chunk of the elementwise kernels; kept in step with assembly/control.ts. */
-export const CHUNK_ELEMENTS = 16384;
+const CHUNK_ELEMENTS = 16384;
 
 /** Rows of a chunk of `rotary` and `gatherRows`; kept in step with assembly/control.ts. */
 export const CHUNK_ROWS = 16;

@@ -16,7 +16,7 @@ export interface GpuStorage {
 }
 
 /** Where a cached bind group lives. */
-export interface BindGroupSlot {
+interface BindGroupSlot {
   readonly cache: Map<string, GPUBindGroup>;
   readonly key: string;
 }

@@ -35,7 +35,7 @@ const PAD = 8;
 /** Halves that travel in one 16-byte load. */
 const VECTOR = 8;
 
-export function threadsOf(tile: MatrixTile): number {
+function threadsOf(tile: MatrixTile): number {
   return (tile.rows / tile.subgroupRows) * (tile.columns / tile.subgroupColumns) * SUBGROUP;
 }
 

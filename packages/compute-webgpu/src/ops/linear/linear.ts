@@ -13,14 +13,14 @@ import { isFewRows, linearRows } from './linear-rows.js';
 import type { LowRank } from './low-rank.js';
 
 /** Rows [first, first + count) of a weight. */
-export interface WeightPart {
+interface WeightPart {
   readonly weight: LinearWeight;
   readonly first: number;
   readonly count: number;
 }
 
 /** The weight in parts that one dispatch can bind: one part, but for embeddings on small devices. */
-export function weightParts(engine: Engine, weight: LinearWeight): WeightPart[] {
+function weightParts(engine: Engine, weight: LinearWeight): WeightPart[] {
   const [rows, width] = weight.shape;
   if (weight.kind !== 'dense') return [{ weight, first: 0, count: rows }];
   const rowBytes = width * BYTES_PER_ELEMENT[weight.values.dtype];
