@@ -1,37 +1,25 @@
 import { join } from 'node:path';
 import { type Backend, sizeOf } from '@qlorajs/compute';
-import {
-  createAdapter,
-  decaysByName,
-  type LoraAdapter,
-  type LoraConfig,
-  loadAdapter,
-  loraPlusRates,
-  matchTargets,
-} from '@qlorajs/lora';
+import { decaysByName, type LoraAdapter, loraPlusRates } from '@qlorajs/lora';
 import {
   type AdamWOptions,
   createAdamW,
   type MomentOptions,
   type Optimizer,
 } from '@qlorajs/paged-optim';
-import { type PhiModel, phiSavableModules, phiTensors } from '@qlorajs/phi2-model';
-import type { TensorSource } from '@qlorajs/safetensors';
+import { type PhiModel, phiTensors } from '@qlorajs/phi2-model';
 import { openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
 import { baseFingerprints } from '../io/fingerprint.js';
 import { type OutputFolder, openOutput } from '../io/output-folder.js';
 import { PageFile } from '../io/page-file.js';
 import { kindOf } from '../io/read.js';
-import { embeddingShape } from '../model/embedding-shape.js';
 import { loadModel, openWeights } from '../model/load-model.js';
-import { readAdapterFolder } from '../model/session.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import { fitRun } from '../planning/fit-run.js';
 import { createPagers, type Pagers } from '../planning/pagers.js';
 import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
-import { addedRows } from './added-rows.js';
 import { checkOptions } from './check-options.js';
 import {
   findCheckpoint,
@@ -41,6 +29,7 @@ import {
 } from './checkpoint.js';
 import { type Arrange, addedIds, maxSeqLength, type PreparedData, prepareData } from './data.js';
 import { adapterParameters, loraConfig } from './lora-config.js';
+import { startAdapter } from './start-adapter.js';
 import { checkSameRun, trainingArgs } from './training-args.js';
 
 /** A run that is ready to start. */
@@ -76,70 +65,8 @@ async function openRunFolder(
   });
 }
 
-/** Where a run's adapter comes from. */
-interface AdapterOrigin {
-  readonly config: LoraConfig;
-  /** A checkpoint's folder or `init_adapter`; null: a new one. */
-  readonly folder: string | null;
-  /** First rows of trained tokens, by module. */
-  readonly rows: ReadonlyMap<string, Float32Array>;
-  /** First values of modules that are trained whole, by tensor name. */
-  readonly modules: ReadonlyMap<string, Float32Array>;
-}
-
-async function firstRows(
-  config: LoraConfig,
-  weights: TensorSource,
-  known: number,
-  seed: number,
-): Promise<Map<string, Float32Array>> {
-  const rows = new Map<string, Float32Array>();
-  for (const [module, ids] of Object.entries(config.trainableTokenIndices ?? {})) {
-    const table = module === 'lm_head' ? 'lm_head.weight' : 'model.embed_tokens.weight';
-    rows.set(module, await addedRows(weights, table, known, ids.length, seed));
-  }
-  return rows;
-}
-
-/** The base's own values of the modules that are trained whole, by tensor name. */
-async function savedModules(
-  { modulesToSave }: LoraConfig,
-  base: BaseFolder,
-  weights: TensorSource,
-): Promise<Map<string, Float32Array>> {
-  const values = new Map<string, Float32Array>();
-  for (const { name, parameters } of phiSavableModules(base.config)) {
-    if (!modulesToSave?.some((each) => name.endsWith(each))) continue;
-    for (const each of Object.keys(parameters))
-      values.set(`${name}.${each}`, await weights.readFloat32(`${name}.${each}`));
-  }
-  return values;
-}
-
-async function startAdapter(
-  model: PhiModel,
-  { config, folder, rows, modules }: AdapterOrigin,
-  seed: number,
-  ui: Ui,
-): Promise<LoraAdapter> {
-  const embedding = embeddingShape(model.config);
-  const { savable } = model;
-  if (folder !== null) {
-    const { files } = await readAdapterFolder(folder, ui);
-    return loadAdapter(model.backend, files, model.modules, { embedding, savable });
-  }
-  const tokenRows = (module: string) => rows.get(module)!;
-  const targets = config.useDora ? matchTargets(config, model.modules) : [];
-  const norms = await model.rowNorms(targets.map(({ name }) => name));
-  return createAdapter(model.backend, config, model.modules, {
-    ...{ seed, embedding, tokenRows, savable },
-    rowNorms: (name) => norms.get(name)!,
-    moduleValues: (name, parameter) => modules.get(`${name}.${parameter}`)!,
-  });
-}
-
 /** AdamW's, with the parameter groups of transformers' Trainer, or of LoRA+. */
-function optimizerOptions(options: TrainingOptions): Partial<AdamWOptions> & MomentOptions {
+export function optimizerOptions(options: TrainingOptions): Partial<AdamWOptions> & MomentOptions {
   return {
     beta1: options.adamBeta1,
     beta2: options.adamBeta2,
@@ -153,7 +80,7 @@ function optimizerOptions(options: TrainingOptions): Partial<AdamWOptions> & Mom
 }
 
 /** The checkpoint to go on with, if there is one and it belongs to this run. */
-async function resumedRun(
+export async function resumedRun(
   options: TrainingOptions,
   args: TrainingArgs,
   ui: Ui,
@@ -208,9 +135,7 @@ export async function prepareTraining(
     const parameters = adapterParameters(config, base);
     const output = await openRunFolder(options, resumed?.folder ?? null, parameters);
     closers.push(() => output.discardIfEmpty());
-    const known = (data.tokenizer?.size ?? 0) - addedIds(data).length;
-    const rows = await firstRows(config, weights, known, options.seed);
-    const modules = await savedModules(config, base, weights);
+    const knownTokens = (data.tokenizer?.size ?? 0) - addedIds(data).length;
     const { offloadFolder } = options;
     const files: PageFile[] = [];
     if (offloadFolder !== undefined)
@@ -226,7 +151,8 @@ export async function prepareTraining(
     const pager = pagers.blocks;
     const model = await loadModel({ backend, base, weights, hold, ui, progress, signal, pager });
     const folder = resumed?.folder ?? options.initAdapter ?? null;
-    const adapter = await startAdapter(model, { config, folder, rows, modules }, options.seed, ui);
+    const origin = { config, folder, base, weights, knownTokens, seed: options.seed };
+    const adapter = await startAdapter(backend, origin, (names) => model.rowNorms(names), ui);
     model.attach(adapter);
     const optimizer = createAdamW(backend, adapter.parameters(), {
       ...optimizerOptions(options),
