@@ -1,12 +1,7 @@
 import { type Backend, byteLengthOf, type Tensor, weightTensors } from '@qlorajs/compute';
-import {
-  dropsHeadBias,
-  type LoraAdapter,
-  type SavableModule,
-  type TargetShape,
-} from '@qlorajs/lora';
+import type { LoraAdapter, SavableModule, TargetShape } from '@qlorajs/lora';
 import type { Pager } from '@qlorajs/paged-optim';
-import { type AdapterView, checkMixed } from './adapter-view.js';
+import { AdapterViews, checkMixed } from './adapter-view.js';
 import {
   checkBatch,
   type LabelledBatch,
@@ -18,7 +13,8 @@ import { blockActivations, blockForward } from './block.js';
 import { type BlockInputs, InputPages, inputsInWorkspace } from './block-inputs.js';
 import type { BlockPages } from './block-pages.js';
 import type { PhiConfig } from './config.js';
-import { DoraNorms, linearWeight, weightRowNorms } from './dora-norms.js';
+import { linearWeight, weightRowNorms } from './dora-norms.js';
+import { headLogits } from './head-logits.js';
 import type { LoadReport } from './load.js';
 import { lossHead } from './loss-head.js';
 import { after, type MaybePromise } from './maybe-promise.js';
@@ -33,9 +29,8 @@ import {
 } from './pass.js';
 import { replayed } from './replay.js';
 import { createRotaryTable, type RotaryTable } from './rotary-table.js';
-import { phiSavableModules, trainedWeights } from './saved-modules.js';
+import { phiSavableModules } from './saved-modules.js';
 import { phiModules } from './tensors.js';
-import { TokenRows } from './token-rows.js';
 import {
   type BatchLoss,
   type PagedPass,
@@ -72,8 +67,7 @@ export class PhiModel {
   readonly rotary: RotaryTable;
   readonly workspace: Workspace;
   #adapter: LoraAdapter | null = null;
-  readonly #tokenRows: TokenRows;
-  readonly #views = new Map<LoraAdapter, AdapterView>();
+  readonly #views: AdapterViews;
   readonly #pages: BlockPages | null;
   #inputPages: InputPages | null = null;
 
@@ -92,7 +86,7 @@ export class PhiModel {
     this.#pages = pages;
     this.rotary = createRotaryTable(backend, config);
     this.workspace = new Workspace(backend);
-    this.#tokenRows = new TokenRows(backend, weights, config.hiddenSize);
+    this.#views = new AdapterViews(this.workspace, weights, config.hiddenSize);
   }
 
   /** The linear layers that an adapter can target. */
@@ -127,16 +121,14 @@ export class PhiModel {
   attach(adapter: LoraAdapter | null): void {
     if (this.#adapter && this.#adapter !== adapter) this.release(this.#adapter);
     this.#adapter = adapter;
-    this.#tokenRows.show(adapter);
+    this.#views.show(adapter);
     // Whoever attaches an adapter may have written into it.
-    if (adapter) this.#views.get(adapter)?.norms?.expire();
+    this.#views.expire(adapter);
   }
 
   /** Frees what the model keeps for an adapter; call it before the adapter is disposed. */
   release(adapter: LoraAdapter): void {
-    this.#tokenRows.release(adapter);
-    this.#views.get(adapter)?.norms?.dispose();
-    this.#views.delete(adapter);
+    this.#views.release(adapter);
     if (this.#adapter === adapter) this.#adapter = null;
   }
 
@@ -148,9 +140,9 @@ export class PhiModel {
     const whole = [{ adapter: this.#adapter, start: 0, count: batch * length }];
     const runs = extras.runs ?? whole;
     const adapter = runs.length === 1 ? runs[0].adapter : null;
-    this.#tokenRows.show(adapter);
+    this.#views.show(adapter);
     if (runs.length > 1) checkMixed(runs);
-    const view = adapter && this.#viewOf(adapter);
+    const view = adapter && this.#views.of(adapter);
     view?.norms?.refresh();
     return {
       backend: this.backend,
@@ -160,7 +152,7 @@ export class PhiModel {
       adapter,
       runs,
       doraNorms: view?.norms ?? null,
-      headBias: this.#headBias(adapter),
+      headBias: this.#views.headBias(adapter),
       workspace,
       batch,
       length,
@@ -173,23 +165,6 @@ export class PhiModel {
       caches: extras.caches ?? null,
       slots: optional('cache.slots', extras.slots),
     };
-  }
-
-  #headBias(adapter: LoraAdapter | null): Tensor | null {
-    if (adapter === null) return this.weights.head.bias;
-    return dropsHeadBias(adapter.config) ? null : this.#viewOf(adapter).weights.head.bias;
-  }
-
-  /** What the model looks like with an adapter: its whole modules, and the norms of DoRA. */
-  #viewOf(adapter: LoraAdapter): AdapterView {
-    const known = this.#views.get(adapter);
-    if (known) return known;
-    const norms = adapter.config.useDora
-      ? new DoraNorms(this.workspace, this.weights, adapter)
-      : null;
-    const view = { weights: trainedWeights(this.weights, adapter), norms };
-    this.#views.set(adapter, view);
-    return view;
   }
 
   #beginBatch(
@@ -216,7 +191,7 @@ export class PhiModel {
     const ids = workspace.integers('inputIds', inputIds);
     const source = pass.weights.embedding;
     for (const { adapter, start, count } of pass.runs) {
-      this.#tokenRows.show(adapter);
+      this.#views.show(adapter);
       this.backend.ops.gatherRows({
         source,
         ids: someRows(pass, ids, start, count),
@@ -248,33 +223,7 @@ export class PhiModel {
 
   /** @internal Final norm and head of the given rows, in ascending order: `[m, V]` on the device. */
   headLogits(pass: Pass, h: Tensor, rows: Int32Array): Tensor {
-    const { backend, workspace, config } = this;
-    const width = config.hiddenSize;
-    const shape = [rows.length, width];
-    const ids = workspace.integers('logits.rows', rows);
-    const x = workspace.get('logits.hidden', shape);
-    const out = workspace.get('logits.normed', shape);
-    const mean = workspace.get('logits.mean', [rows.length]);
-    const rstd = workspace.get('logits.rstd', [rows.length]);
-    backend.ops.gatherRows({ source: h, ids, out: x, width });
-    const epsilon = config.layerNormEpsilon;
-    backend.ops.layerNorm({ x, ...pass.weights.finalNorm, epsilon, out, mean, rstd });
-    const logits = workspace.get('logits.out', [rows.length, config.vocabSize]);
-    const { weight } = pass.weights.head;
-    for (const { adapter, start, count } of pass.runs) {
-      const first = rows.findIndex((row) => row >= start);
-      const some = rows.filter((row) => row >= start && row < start + count).length;
-      if (some === 0) continue;
-      this.#tokenRows.show(adapter);
-      backend.ops.linear({
-        x: backend.view(out, first * width, [some, width]),
-        weight,
-        bias: this.#headBias(adapter),
-        out: backend.view(logits, first * config.vocabSize, [some, config.vocabSize]),
-        accumulate: false,
-      });
-    }
-    return logits;
+    return headLogits(pass, h, rows, this.#views);
   }
 
   /**
@@ -342,8 +291,7 @@ export class PhiModel {
    */
   async forwardBackward(batch: LabelledBatch, options: TrainOptions): Promise<BatchLoss> {
     const { dropoutSeed, firstToken, inputPager, normalizer } = options;
-    const norms = this.#adapter && this.#viewOf(this.#adapter).norms;
-    norms?.expire(); // the optimizer may have stepped since
+    this.#views.expire(this.#adapter); // the optimizer may have stepped since
     const pass = this.#beginBatch(batch, dropoutSeed, undefined, firstToken);
     const shape = [rowsOf(pass), this.config.hiddenSize];
     const embedded = this.embed(pass, batch.inputIds);
@@ -359,7 +307,7 @@ export class PhiModel {
       return await pagedPass({ ...args, inputs, onBlock });
     } finally {
       inputs.end();
-      norms?.expire();
+      this.#views.expire(this.#adapter);
     }
   }
 
@@ -388,7 +336,7 @@ export class PhiModel {
   /** Frees weights and buffers; an attached adapter is detached, not freed. */
   dispose(): void {
     this.attach(null);
-    this.#tokenRows.dispose();
+    this.#views.dispose();
     this.workspace.dispose();
     this.#inputPages?.dispose();
     this.#pages?.dispose();
