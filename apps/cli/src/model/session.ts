@@ -9,6 +9,7 @@ import {
 } from '@qlorajs/lora';
 import type { PhiModel } from '@qlorajs/phi2-model';
 import type { Tokenizer } from '@qlorajs/tokenizer';
+import type { HubUse } from '../hub/hub-base.js';
 import { type BackendChoice, type BackendName, openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
 import { folderSource } from '../io/file-source.js';
@@ -60,19 +61,21 @@ export async function readAdapterFolder(path: string, ui: Ui): Promise<AdapterFo
   return { path, files };
 }
 
-/** The base that was asked for, or the one that the adapters record. */
+/** The base that was asked for, or the one that the adapters record; that one is not downloaded unasked. */
 export async function baseOf(
   base: string | undefined,
   adapters: readonly AdapterFolder[],
+  hub: HubUse,
 ): Promise<BaseFolder> {
-  if (base !== undefined) return openBase(base);
+  if (base !== undefined) return openBase(base, hub);
   const recorded = new Set(adapters.map(({ files }) => files.config.baseModelNameOrPath));
   const [name] = recorded;
-  if (recorded.size === 1 && typeof name === 'string') return openBase(name);
+  if (recorded.size === 1 && typeof name === 'string')
+    return openBase(name, { ...hub, download: false });
   throw new QLoraError(
     'BASE_UNKNOWN',
     adapters.length === 0
-      ? '--base DIR|phi-nano is missing (or give --adapter DIR, which records its base)'
+      ? '--base DIR|ID|phi-nano is missing (or give --adapter DIR, which records its base)'
       : `the adapters record ${[...recorded].map((each) => JSON.stringify(each)).join(' and ')} as their base; say which with --base`,
   );
 }
@@ -131,7 +134,7 @@ export async function openSession(
   const { signal } = extras;
   const folders: AdapterFolder[] = [];
   for (const path of adapterPaths) folders.push(await readAdapterFolder(path, ui));
-  const base = await baseOf(options.base, folders);
+  const base = await baseOf(options.base, folders, { ui, signal });
   const backend = await openBackend(options, ui);
   try {
     const weights = await openWeights(base);

@@ -35,12 +35,12 @@ export const quantizationOptions = {
   cache: option(toggle, true, 'keep the quantized layers of a large base for the next start'),
 };
 
-const BASE = 'Hugging Face folder of a Phi model, or phi-nano';
+const BASE = 'Hugging Face folder of a Phi model, its id on the Hub (microsoft/phi-2), or phi-nano';
 
-export const baseOption = { base: required(text('DIR|phi-nano'), BASE) };
+export const baseOption = { base: required(text('DIR|ID|phi-nano'), BASE) };
 
 export const optionalBaseOption = {
-  base: optional(text('DIR|phi-nano'), `${BASE} (default: the adapter's own)`),
+  base: optional(text('DIR|ID|phi-nano'), `${BASE} (default: the adapter's own)`),
 };
 
 export const adapterOption = { adapter: optional(text('DIR'), 'PEFT adapter folder') };

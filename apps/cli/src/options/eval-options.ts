@@ -7,7 +7,7 @@ const { system: _, seed: __, ...sampling } = generationOptions;
 
 /** Everything `qlora eval` takes. */
 export const evalOptions = {
-  base: optional(text('DIR|phi-nano'), 'the base (default: the one that the adapters record)'),
+  base: optional(text('DIR|ID|phi-nano'), 'the base (default: the one that the adapters record)'),
   adapter: optional(texts('DIR'), 'PEFT folder to set beside the base; repeatable'),
   data: optional(text('FILE'), "held-out rows (default: the tutor dataset's test split)"),
   neutral: optional(

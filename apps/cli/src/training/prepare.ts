@@ -110,7 +110,7 @@ export async function prepareTraining(
   arrange?: Arrange,
 ): Promise<TrainingJob> {
   checkOptions(asked);
-  const base = await openBase(asked.base);
+  const base = await openBase(asked.base, { ui, signal });
   const askedData = await prepareData(asked, base, ui, arrange);
   const config = loraConfig(asked, base, addedIds(askedData), ui);
   let backend = await openBackend(asked, ui);

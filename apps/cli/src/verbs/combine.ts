@@ -50,7 +50,7 @@ export const combine = verb({
       );
     const folders = [];
     for (const path of paths) folders.push(await readAdapterFolder(path, ui));
-    const base = await baseOf(options.base, folders);
+    const base = await baseOf(options.base, folders, { ui });
     const combined = combineAdapters(
       folders.map(({ files }) => files),
       { weights, type: options.combinationType, svdRank: options.svdRank },

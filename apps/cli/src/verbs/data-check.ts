@@ -82,14 +82,14 @@ export const dataCheck = verb({
   summary: 'validate a dataset: every bad row, token statistics, what is trained',
   argument: { name: 'file', describe: 'JSONL' },
   options: {
-    base: option(text('DIR|phi-nano'), 'phi-nano', 'whose tokenizer and context count'),
+    base: option(text('DIR|ID|phi-nano'), 'phi-nano', 'whose tokenizer and context count'),
     chat_template,
     max_seq_length,
     train_on,
     show: optional(integer(1), 'print this example with its trained tokens marked'),
   },
   async run(options, ui, file) {
-    const base = await openBase(options.base);
+    const base = await openBase(options.base, { ui, weights: false });
     const limit = maxSeqLength(options.maxSeqLength, base);
     const { rows, errors: unreadable } = readJsonl(await readBytes(file), { file });
     const own = await readTokenizer(base.path);

@@ -37,7 +37,7 @@ export const exportVerb = verb({
     const paths = options.adapter ?? [];
     const folders = [];
     for (const path of paths) folders.push(await readAdapterFolder(path, ui));
-    const base = await baseOf(options.base, folders);
+    const base = await baseOf(options.base, folders, { ui });
     const weights = await openWeights(base);
     const progress = createProgress(ui);
     try {

@@ -41,7 +41,7 @@ export const logits = verb({
       );
     const folder =
       options.adapter === undefined ? null : await readAdapterFolder(options.adapter, ui);
-    const base = await baseOf(options.base, folder === null ? [] : [folder]);
+    const base = await baseOf(options.base, folder === null ? [] : [folder], { ui });
     const weights = await openWeights(base);
     const backend = await openBackend(options, ui);
     try {

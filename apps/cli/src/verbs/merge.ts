@@ -54,7 +54,7 @@ export const merge = verb({
   async run(options, ui) {
     const folders = [];
     for (const path of options.adapter) folders.push(await readAdapterFolder(path, ui));
-    const base = await baseOf(options.base, folders);
+    const base = await baseOf(options.base, folders, { ui });
     const weights = await openWeights(base);
     const files = folders.map(({ files }) => files);
     const type = TYPES[options.dtype];

@@ -39,7 +39,7 @@ export const plan = verb({
   async run(given, ui) {
     const options = { ...given, data: given.data ?? '', out: given.out ?? '' };
     checkOptions(options);
-    const base = await openBase(options.base);
+    const base = await openBase(options.base, { ui, weights: false });
     const data = given.data === undefined ? null : await prepareData(options, base, ui);
     const lora = loraConfig(options, base, data ? addedIds(data) : [], ui);
     const backend = await openBackend(options, ui);

@@ -23,7 +23,7 @@ export const quantize = verb({
     bnb_4bit_use_double_quant,
   },
   async run({ base: name, out, bnb4bitUseDoubleQuant: doubleQuant }, ui) {
-    const base = await openBase(name);
+    const base = await openBase(name, { ui });
     if (base.quantized)
       throw new QLoraError(
         'BASE_QUANTIZED',

@@ -20,11 +20,11 @@ export const tokenize = verb({
   name: 'tokenize',
   summary: 'text on stdin to token ids',
   options: {
-    base: option(text('DIR|phi-nano'), 'phi-nano', 'whose tokenizer'),
+    base: option(text('DIR|ID|phi-nano'), 'phi-nano', 'whose tokenizer'),
     ...adapterOption,
   },
   async run({ base, adapter }, ui) {
-    const folder = adapter ?? (await openBase(base)).path;
+    const folder = adapter ?? (await openBase(base, { ui, weights: false })).path;
     const tokenizer = await readTokenizer(folder);
     if (tokenizer === null)
       throw new QLoraError('TOKENIZER_MISSING', `${folder} has no tokenizer.json`, {

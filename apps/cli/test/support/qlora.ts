@@ -32,7 +32,8 @@ export function start(
     env?: Readonly<Record<string, string>>;
   } = {},
 ): Running {
-  const env = { ...process.env, ...options.env };
+  // No test asks the real Hub for anything.
+  const env = { ...process.env, HF_HUB_OFFLINE: '1', ...options.env };
   const child = spawn(process.execPath, [command, ...args], { cwd: options.cwd, env });
   const [out, err]: string[][] = [[], []];
   child.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text));
