@@ -37,22 +37,45 @@ function removeBelow(scores: Float32Array, threshold: number): void {
 
 export function largestOf(values: Float32Array): number {
   let largest = -Infinity;
-  for (const value of values) if (value > largest) largest = value;
+  for (let i = 0; i < values.length; i++) if (values[i] > largest) largest = values[i];
   return largest;
 }
 
+/** The softmax of scores, not yet divided by its sum. A loop: `from` with a function takes 8 times as long. */
+export function weightsOf(scores: Float32Array): Float64Array {
+  const largest = largestOf(scores);
+  const weights = new Float64Array(scores.length);
+  for (let i = 0; i < scores.length; i++) weights[i] = Math.exp(scores[i] - largest);
+  return weights;
+}
+
+export function sumOf(values: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum;
+}
+
+/** Scores so far below the largest are sorted only when they are part of the nucleus. */
+const UNLIKELY = 10;
+
 /** The smallest score of the nucleus (https://arxiv.org/abs/1904.09751). */
 function nucleusThreshold(scores: Float32Array, topP: number): number {
-  const kept = scores.filter((score) => score > -Infinity).sort();
-  const largest = kept[kept.length - 1];
-  const weights = Float64Array.from(kept, (score) => Math.exp(score - largest));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  let cumulative = 0;
-  for (let i = 0; i < kept.length - 1; i++) {
-    cumulative += weights[i];
-    if (cumulative > (1 - topP) * total) return kept[i];
+  const weights = weightsOf(scores);
+  const outside = (1 - topP) * sumOf(weights);
+  let floor = largestOf(scores) - UNLIKELY;
+  let below = 0;
+  for (let i = 0; i < scores.length; i++) if (scores[i] < floor) below += weights[i];
+  if (below > outside) {
+    floor = -Infinity;
+    below = 0;
   }
-  return largest;
+  const kept = scores.filter((score) => score >= floor && score > -Infinity).sort();
+  const keptWeights = weightsOf(kept);
+  for (let i = 0; i < kept.length - 1; i++) {
+    below += keptWeights[i];
+    if (below > outside) return kept[i];
+  }
+  return kept[kept.length - 1];
 }
 
 /**

@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { sampleToken } from './index.js';
+import { processLogits } from './logits-processor.js';
 
 const LOGITS = Float32Array.of(1, 3, 2, 2.5, 9);
 
@@ -48,6 +50,33 @@ describe('sampleToken', () => {
     expect(kept({ topP: 0.4 })).toEqual([1]);
     expect(kept({ topP: 0.7 })).toEqual([1, 3]);
     expect(kept({ topP: 0.85 })).toEqual([1, 2, 3]);
+  });
+
+  test('the nucleus is that of its definition, for scores near and far apart', () => {
+    const scores = fc
+      .tuple(
+        fc.integer({ min: 0, max: 60 }),
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 80 }),
+      )
+      .map(([spread, values]) => Float32Array.from(values, (value) => value * spread));
+    fc.assert(
+      fc.property(scores, fc.double({ min: 0.05, max: 0.999, noNaN: true }), (logits, topP) => {
+        const result = processLogits(logits, [], logits.length, { temperature: 1, topP });
+        const weights = Array.from(logits, (value) => Math.exp(value - Math.max(...logits)));
+        const total = weights.reduce((a, b) => a + b);
+        logits.forEach((score, i) => {
+          if (score === Math.max(...logits)) {
+            expect(result[i]).toBe(score);
+            return;
+          }
+          // transformers: out goes what, with everything no likelier, has at most 1 - p.
+          const below = weights.filter((_, j) => logits[j] <= score).reduce((a, b) => a + b);
+          const margin = below / total - (1 - topP);
+          const ties = logits.filter((other) => other === score).length;
+          if (Math.abs(margin) > 1e-9 && ties === 1) expect(result[i] === score).toBe(margin > 0);
+        });
+      }),
+    );
   });
 
   test('the repetition penalty divides positive and multiplies negative logits, once a token', () => {

@@ -1,5 +1,11 @@
 import { counterKey, counterUniform } from '@qlorajs/compute';
-import { type LogitsOptions, largestOf, processLogits } from './logits-processor.js';
+import {
+  type LogitsOptions,
+  largestOf,
+  processLogits,
+  sumOf,
+  weightsOf,
+} from './logits-processor.js';
 
 /** How the next token is chosen. */
 export interface SamplingOptions extends LogitsOptions {
@@ -49,9 +55,8 @@ function likeliest(values: Float32Array, count: number): number[] {
 
 /** Draws from the softmax of scores. */
 function drawFrom(scores: Float32Array, uniform: number): number {
-  const largest = largestOf(scores);
-  const weights = Float64Array.from(scores, (score) => Math.exp(score - largest));
-  let rest = uniform * weights.reduce((sum, weight) => sum + weight, 0);
+  const weights = weightsOf(scores);
+  let rest = uniform * sumOf(weights);
   let last = 0;
   for (let id = 0; id < weights.length; id++) {
     if (weights[id] === 0) continue;
