@@ -1,7 +1,7 @@
-import { createReferenceBackend, type Tensor } from '@qlorajs/compute';
+import { createCountingBackend, createReferenceBackend, type Tensor } from '@qlorajs/compute';
 import { expect, test } from 'vitest';
 import { FIXTURE_MODULES } from '../test/phi-modules.js';
-import { createAdapter, defaultLoraConfig, type LoraConfig } from './index.js';
+import { createAdapter, createEmptyAdapter, defaultLoraConfig, type LoraConfig } from './index.js';
 
 const create = (partial: Partial<LoraConfig>, seed = 1, modules = FIXTURE_MODULES) => {
   const backend = createReferenceBackend();
@@ -96,4 +96,17 @@ test('dispose frees everything, also when the device runs out half-way', () => {
     'out of memory',
   );
   expect(backend.memory().live).toBe(0);
+});
+
+test('an empty adapter has the tensors of a new one, and counts them at any rank', () => {
+  const shapes = (make: typeof createAdapter | typeof createEmptyAdapter) =>
+    make(createReferenceBackend(), config, FIXTURE_MODULES, { seed: 1 })
+      .parameters()
+      .map(({ name, value }) => [name, value.shape]);
+  const config = defaultLoraConfig({ r: 4, targetModules: ['q_proj', 'fc2'] });
+  expect(shapes(createEmptyAdapter)).toEqual(shapes(createAdapter));
+
+  const backend = createCountingBackend();
+  createEmptyAdapter(backend, { ...config, r: 2 ** 30, targetModules: ['q_proj'] }, BIG);
+  expect(backend.memory().live).toBe(2 * 4 * 2 ** 30 * (256 + 128));
 });

@@ -59,15 +59,15 @@ export interface LoraAdapter {
   dispose(): void;
 }
 
-/** The first values of one tensor of a plan. */
-export type ValuesOf = (tensor: PlannedTensor) => Float32Array;
+/** Makes one tensor of a plan. */
+export type MakeTensor = (tensor: PlannedTensor) => Tensor;
 
 /** Puts a plan's tensors on the device; what was allocated is freed when the device runs out. */
 export function buildAdapter(
   backend: Backend,
   config: LoraConfig,
   plan: AdapterPlan,
-  valuesOf: ValuesOf,
+  make: MakeTensor,
 ): LoraAdapter {
   const allocated: Tensor[] = [];
   const dispose = (): void => {
@@ -80,7 +80,7 @@ export function buildAdapter(
     const grads = backend.empty('f32', [total], 'gradients');
     allocated.push(grads);
     const parameter = (tensor: PlannedTensor): Parameter => {
-      const value = tensorFrom(backend, valuesOf(tensor), tensor.shape, tensor.key);
+      const value = make(tensor);
       allocated.push(value);
       const grad = backend.view(grads, used, tensor.shape);
       used += sizeOf(tensor.shape);
@@ -208,11 +208,29 @@ export function createAdapter(
       'use_dora starts from the norms of the base: init_lora_weights must not be false',
     );
   const plan = planAdapter(config, modules, options);
-  const values = firstRows(plan, options);
-  for (const [key, each] of startingValues(plan, options)) values.set(key, each);
-  for (const linear of plan.layers) {
-    const { a, b } = initialMatrices(linear, config.initLoraWeights, options.seed);
-    values.set(linear.a.key, a).set(linear.b.key, b);
-  }
-  return buildAdapter(backend, config, plan, (tensor) => values.get(tensor.key)!);
+  const values = new Map([...firstRows(plan, options), ...startingValues(plan, options)]);
+  // Drawn when their turn comes: one matrix at a time is in host memory.
+  const draws = new Map(
+    plan.layers.flatMap((linear) => initialMatrices(linear, config.initLoraWeights, options.seed)),
+  );
+  return buildAdapter(backend, config, plan, ({ key, shape }) =>
+    tensorFrom(backend, values.get(key) ?? draws.get(key)!(), shape, key),
+  );
+}
+
+/**
+ * An adapter whose values are not written, for backends that count: no host memory is taken, whatever
+ * the rank.
+ *
+ * @param modules Every linear layer of the base; the configuration chooses among them.
+ * @throws QLoraError `LORA_NO_TARGET`, `LORA_CONFIG`.
+ */
+export function createEmptyAdapter(
+  backend: Backend,
+  config: LoraConfig,
+  modules: readonly TargetShape[],
+  base: BaseShapes = {},
+): LoraAdapter {
+  const plan = planAdapter(config, modules, base);
+  return buildAdapter(backend, config, plan, ({ key, shape }) => backend.empty('f32', shape, key));
 }

@@ -1,6 +1,7 @@
 export {
   type CreateAdapterOptions,
   createAdapter,
+  createEmptyAdapter,
   type LoraAdapter,
   type LoraLinear,
   type SavedModule,

@@ -1,4 +1,4 @@
-import { counterKey, counterNormal, counterUniform } from '@qlorajs/compute';
+import { counterKey, counterNormal, counterUniform, sizeOf } from '@qlorajs/compute';
 import type { LoraConfig } from './config.js';
 import type { PlannedLinear } from './plan.js';
 import type { PlannedTensor } from './planned-tensor.js';
@@ -17,7 +17,7 @@ function draw(
   value: (key: ReturnType<typeof counterKey>, index: number) => number,
 ): Float32Array {
   const counter = counterKey(seed, streamOf(key));
-  return Float32Array.from({ length: shape[0]! * shape[1]! }, (_, i) => value(counter, i));
+  return Float32Array.from({ length: sizeOf(shape) }, (_, i) => value(counter, i));
 }
 
 /** torch's nn.Linear, kaiming_uniform_(a = sqrt 5): uniform in (-1, 1) / sqrt(in), in = the last dimension. */
@@ -27,21 +27,18 @@ function uniform(tensor: PlannedTensor, seed: number): Float32Array {
 }
 
 /**
- * First values of A `[rank, in]` and B `[out, rank]` (LoRA, section 4.1; PEFT, `init_lora_weights`):
- * B is zero, so that a new adapter changes nothing, unless `initLoraWeights` is false.
+ * First values of A `[rank, in]` and B `[out, rank]` (LoRA, section 4.1; PEFT, `init_lora_weights`),
+ * by their keys, to be drawn: B is zero, so that a new adapter changes nothing, unless
+ * `initLoraWeights` is false.
  */
 export function initialMatrices(
-  linear: PlannedLinear,
+  { a, b, rank }: PlannedLinear,
   init: LoraConfig['initLoraWeights'],
   seed: number,
-): { readonly a: Float32Array; readonly b: Float32Array } {
-  const { a, b, rank } = linear;
-  if (init === false) return { a: uniform(a, seed), b: uniform(b, seed) };
-  return {
-    a:
-      init === 'gaussian'
-        ? draw(a, seed, (key, i) => counterNormal(key, i) / rank)
-        : uniform(a, seed),
-    b: new Float32Array(b.shape[0]! * b.shape[1]!),
-  };
+): [key: string, draw: () => Float32Array][] {
+  const normal = () => draw(a, seed, (key, i) => counterNormal(key, i) / rank);
+  return [
+    [a.key, init === 'gaussian' ? normal : () => uniform(a, seed)],
+    [b.key, init === false ? () => uniform(b, seed) : () => new Float32Array(sizeOf(b.shape))],
+  ];
 }

@@ -1,12 +1,7 @@
-import {
-  type Backend,
-  type CountingBackend,
-  createCountingBackend,
-  sizeOf,
-} from '@qlorajs/compute';
+import { type Backend, type CountingBackend, createCountingBackend } from '@qlorajs/compute';
 import { createPlanningBackend, type Tier } from '@qlorajs/compute-webgpu';
 import { isQLoraError } from '@qlorajs/errors';
-import { createAdapter, type LoraConfig } from '@qlorajs/lora';
+import { createEmptyAdapter, type LoraConfig } from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
 import { type LabelledBatch, type PhiConfig, planPhi } from '@qlorajs/phi2-model';
 import { embeddingShape } from '../model/embedding-shape.js';
@@ -82,17 +77,8 @@ async function run(backend: Backend, args: DryRunArgs): Promise<void> {
   const quantize = options.loadIn4bit ? { doubleQuant: options.bnb4bitUseDoubleQuant } : null;
   const halfTables = engine.name === 'webgpu';
   const model = planPhi(backend, config, { quantize, halfTables, pager: pagers.blocks });
-  const outputs = new Map(model.modules.map((each) => [each.name, each.outFeatures]));
-  const shapeOf = (name: string, parameter: string) =>
-    model.savable.find((each) => each.name === name)?.parameters[parameter] ?? [0];
-  const adapter = createAdapter(backend, lora, model.modules, {
-    seed: 0,
-    embedding: embeddingShape(config),
-    savable: model.savable,
-    tokenRows: (_, ids) => new Float32Array(ids.length * config.hiddenSize),
-    rowNorms: (name) => new Float32Array(outputs.get(name) ?? 0),
-    moduleValues: (name, parameter) => new Float32Array(sizeOf(shapeOf(name, parameter))),
-  });
+  const base = { embedding: embeddingShape(config), savable: model.savable };
+  const adapter = createEmptyAdapter(backend, lora, model.modules, base);
   model.attach(adapter);
   const moments = options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit';
   const optimizer = createAdamW(backend, adapter.parameters(), { moments, pager: pagers.states });

@@ -61,8 +61,9 @@ function changesFor(options: FitOptions): Change[] {
   return changes;
 }
 
-function shapeFor(shape: BatchShape, asked: FitOptions, options: FitOptions): BatchShape {
-  const share = options.perDeviceTrainBatchSize / asked.perDeviceTrainBatchSize;
+function shapeFor(shape: BatchShape, asked: FitOptions, changed: Partial<FitOptions>): BatchShape {
+  const { perDeviceTrainBatchSize: rows } = asked;
+  const share = (changed.perDeviceTrainBatchSize ?? rows) / rows;
   return {
     ...shape,
     batchSize: Math.ceil(shape.batchSize * share),
@@ -76,11 +77,11 @@ function shapeFor(shape: BatchShape, asked: FitOptions, options: FitOptions): Ba
  */
 export async function findFit(asked: FitOptions, args: DryRunArgs): Promise<Fit | null> {
   const attempt = async (changes: readonly Change[]): Promise<Fit | null> => {
-    const options = Object.assign({}, asked, ...changes.map((each) => each.options)) as FitOptions;
+    const changed: Partial<FitOptions> = Object.assign({}, ...changes.map((each) => each.options));
     const result = await dryRun({
       ...args,
-      options: { ...args.options, ...options },
-      train: shapeFor(args.train, asked, options),
+      options: { ...args.options, ...changed },
+      train: shapeFor(args.train, asked, changed),
     });
     return result.fits ? { changes, result } : null;
   };

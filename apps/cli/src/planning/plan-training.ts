@@ -99,7 +99,7 @@ export function secondsOf(plan: MemoryPlan, rate: number): number {
 export function adviceOf(plan: MemoryPlan): string[] {
   if (plan.fits) return [];
   if (plan.changes.length > 0) return plan.changes.map(({ text }) => text);
-  return ['a lower --max-seq-length, or a larger --vram-budget: nothing else makes it fit'];
+  return ['a lower --max-seq-length or --r, or a larger --vram-budget: nothing else makes it fit'];
 }
 
 /** The error of a run that does not fit. */

@@ -5,6 +5,8 @@ import { createAdamW } from '@qlorajs/paged-optim';
 import { loadPhi, parsePhiConfig, phiTensors, planPhi } from '@qlorajs/phi2-model';
 import { memoryFolder, openCheckpoint, writeSafetensors } from '@qlorajs/safetensors';
 import { describe, expect, test } from 'vitest';
+import { withDefaults } from '../options/resolve.js';
+import { trainingOptions } from '../options/training-options.js';
 import {
   type BatchShape,
   batchOf,
@@ -14,6 +16,7 @@ import {
 } from './dry-run.js';
 import { type FitOptions, findFit } from './fit.js';
 import { createPagers } from './pagers.js';
+import { doesNotFit, planTraining } from './plan-training.js';
 
 const config = parsePhiConfig({
   ...{ model_type: 'phi', vocab_size: 320, hidden_size: 64, intermediate_size: 256 },
@@ -141,5 +144,24 @@ describe('the cheapest change that fits', () => {
     const found = (await Promise.all(counts)).map((changes) => changes?.length ?? 0);
     expect(Math.max(...found)).toBeGreaterThan(1);
     expect(await fitIn(0.05)).toBeNull();
+  });
+
+  test("is looked for under the engine's own limit when no budget is given", async () => {
+    const options = withDefaults(trainingOptions, {
+      ...{ base: 'any', data: 'any', out: 'any', perDeviceTrainBatchSize: 2 },
+    });
+    const planIn = (memoryLimit: number) =>
+      planTraining({
+        ...{ options, config, lora, data: null, length: 48 },
+        backend: { name: 'wasm', info: { memoryLimit } },
+      });
+    const { peakBytes } = await planIn(2 ** 32);
+    const changed = await planIn(Math.round(0.9 * peakBytes));
+    expect(changed.changes.map((each) => each.options)).toEqual([
+      { perDeviceTrainBatchSize: 1, gradientAccumulationSteps: 2 },
+    ]);
+    const hopeless = await planIn(Math.round(0.05 * peakBytes));
+    expect(hopeless).toMatchObject({ fits: false, changes: [] });
+    expect(doesNotFit(hopeless).message).toMatch(/--max-seq-length or --r, .*nothing else/);
   });
 });
