@@ -17,7 +17,7 @@ const LAYERS = [
   ['compute'],
   ['compute-wasm', 'compute-webgpu', 'compute-gpujs', 'lora', 'paged-optim', 'trainer'],
   ['phi2-model'],
-  ['gguf'],
+  ['gguf', 'session'],
 ];
 
 const source = (names) => `^packages/(${names.join('|')})/src/`;

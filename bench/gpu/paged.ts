@@ -13,13 +13,14 @@ import { createAdamW } from '@qlorajs/paged-optim';
 import { type LabelledBatch, parsePhiConfig, planPhi } from '@qlorajs/phi2-model';
 import {
   type BatchShape,
+  createPagers,
   type DryRunArgs,
   dryRun,
+  type FitOptions,
+  findFit,
   type MemoryOptions,
   type PlannedEngine,
-} from '../../apps/cli/src/planning/dry-run.js';
-import { type FitOptions, findFit } from '../../apps/cli/src/planning/fit.js';
-import { createPagers } from '../../apps/cli/src/planning/pagers.js';
+} from '@qlorajs/session';
 import { createWasmBackend } from '../../packages/compute-wasm/src/index.js';
 import { createWebGpuBackend } from '../../packages/compute-webgpu/src/index.js';
 import { openGpu } from './open-gpu.js';

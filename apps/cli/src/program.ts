@@ -1,7 +1,6 @@
+import { flagOf, type OptionSpec, type OptionTable, uiOptions } from '@qlorajs/session';
 import { Command, Option } from 'commander';
-import { uiOptions } from './options/common-options.js';
 import { resolveOptions } from './options/resolve.js';
-import { flagOf, type OptionSpec, type OptionTable } from './options/table.js';
 import { createUi } from './report/ui.js';
 import type { Verb } from './verbs/verb.js';
 

@@ -9,8 +9,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { QLoraError } from '@qlorajs/errors';
+import type { TrainingOptions } from '@qlorajs/session';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { TrainingOptions } from '../src/options/training-options.js';
 import { describeFailure } from '../src/report/failure.js';
 import { expected, tinyBase, writeTokenRows } from './support/bases.js';
 import { options, trainHere, withModel } from './support/in-process.js';

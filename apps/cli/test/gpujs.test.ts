@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesSource, openSafetensors } from '@qlorajs/safetensors';
+import { withDefaults } from '@qlorajs/session';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { withDefaults } from '../src/options/resolve.js';
 import { ask } from '../src/verbs/ask.js';
 import { options, recordingUi, trainHere } from './support/in-process.js';
 

@@ -3,6 +3,7 @@ import { createReferenceBackend } from '@qlorajs/compute';
 import { combineAdapters, loadAdapter, readPeftAdapter } from '@qlorajs/lora';
 import { loadPhi } from '@qlorajs/phi2-model';
 import type { TensorSource } from '@qlorajs/safetensors';
+import { embeddingShape } from '@qlorajs/session';
 import { expect, test } from 'vitest';
 import { logitDrift, probeLogits, weightDrift } from '../src/export/drift.js';
 import { editJson } from '../src/export/float-json.js';
@@ -10,7 +11,6 @@ import { adapterGguf, isPlainLora } from '../src/export/gguf-files.js';
 import { MergedWeights } from '../src/export/merged-weights.js';
 import { openBase } from '../src/io/base-folder.js';
 import { folderSource } from '../src/io/file-source.js';
-import { embeddingShape } from '../src/model/embedding-shape.js';
 import { openWeights } from '../src/model/load-model.js';
 
 const fixture = (name: string) =>

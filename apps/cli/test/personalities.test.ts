@@ -1,10 +1,15 @@
 import { personalities } from '@qlorajs/personalities';
+import {
+  answer,
+  generationOptions,
+  systemMessage,
+  tokensOf,
+  type Voice,
+  withDefaults,
+} from '@qlorajs/session';
 import { hasTutorFormat } from '@qlorajs/tutor-dataset';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { answer, systemMessage, tokensOf } from '../src/model/answer.js';
-import type { Session, Voice } from '../src/model/session.js';
-import { generationOptions } from '../src/options/generation-options.js';
-import { withDefaults } from '../src/options/resolve.js';
+import type { Session } from '../src/model/session.js';
 import { nanoSession } from './support/served.js';
 
 /** What an answer of each looks like. */

@@ -1,12 +1,10 @@
 import { execFile } from 'node:child_process';
 import { request } from 'node:http';
 import { promisify } from 'node:util';
+import { answer, generationOptions, systemMessage, tokensOf, withDefaults } from '@qlorajs/session';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { answer, systemMessage, tokensOf } from '../src/model/answer.js';
 import type { Session } from '../src/model/session.js';
-import { generationOptions } from '../src/options/generation-options.js';
-import { withDefaults } from '../src/options/resolve.js';
 import { nanoSession, type Served, serveSession } from './support/served.js';
 
 const curl = promisify(execFile);

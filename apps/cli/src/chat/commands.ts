@@ -1,7 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
+import { type Conversation, nearest } from '@qlorajs/session';
 import { writeWhole } from '../io/atomic.js';
-import type { Conversation } from '../model/conversation.js';
-import { nearest } from '../options/nearest.js';
 import type { Ui } from '../report/ui.js';
 
 /** What a command can do beside changing the conversation. */

@@ -1,8 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { GenerationPool } from '@qlorajs/phi2-model';
-import { systemMessage, tokensOf } from '../model/answer.js';
-import type { Session, Voice } from '../model/session.js';
-import type { GenerationSettings } from '../options/generation-options.js';
+import { type GenerationSettings, systemMessage, tokensOf, type Voice } from '@qlorajs/session';
+import type { Session } from '../model/session.js';
 
 /** What one voice said. */
 export interface Compared {

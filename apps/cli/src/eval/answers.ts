@@ -1,8 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ChatMessage } from '@qlorajs/chat-template';
 import { GenerationPool, type PhiModel } from '@qlorajs/phi2-model';
-import { promptIds } from '../model/chat-format.js';
-import type { GenerationSettings } from '../options/generation-options.js';
+import { type GenerationSettings, promptIds } from '@qlorajs/session';
 import { formatParts } from './format-score.js';
 import { keywordRecall } from './keywords.js';
 import type { AnswerRecord } from './records.js';

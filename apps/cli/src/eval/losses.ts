@@ -1,6 +1,6 @@
 import { collate, IGNORED_LABEL, type TokenizedExample, tokenizeRow } from '@qlorajs/dataset';
 import type { BatchLoss, PhiModel } from '@qlorajs/phi2-model';
-import type { ChatFormat } from '../model/chat-format.js';
+import type { ChatFormat } from '@qlorajs/session';
 import type { Ui } from '../report/ui.js';
 import { badRows } from '../training/examples.js';
 import type { EvalRow } from './rows.js';

@@ -1,6 +1,6 @@
 import type { LoraAdapter } from '@qlorajs/lora';
-import { type ChatFormat, chooseChatFormat } from '../model/chat-format.js';
-import type { Session, Voice } from '../model/session.js';
+import { type ChatFormat, chooseChatFormat, type Voice } from '@qlorajs/session';
+import type { Session } from '../model/session.js';
 
 /** Who is evaluated: the base, or the base with an adapter. */
 export interface EvalVoice {

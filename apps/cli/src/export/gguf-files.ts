@@ -11,8 +11,8 @@ import {
 import { type PeftAdapterFiles, updateOf } from '@qlorajs/lora';
 import { type PhiConfig, phiModules } from '@qlorajs/phi2-model';
 import type { TensorSource } from '@qlorajs/safetensors';
+import type { ChatFormat } from '@qlorajs/session';
 import type { Tokenizer } from '@qlorajs/tokenizer';
-import type { ChatFormat } from '../model/chat-format.js';
 
 /** Metadata and tensors of one file. */
 export interface GgufFile {

@@ -1,4 +1,4 @@
-import { formatBytes } from '../report/format.js';
+import { formatBytes } from '@qlorajs/session';
 import { VERSION } from '../version.js';
 import type { LogitDrift, WeightDrift } from './drift.js';
 

@@ -1,5 +1,5 @@
 import { TUTOR_CHAT_TEMPLATE } from '@qlorajs/chat-template';
-import type { ChatFormat } from '../model/chat-format.js';
+import type { ChatFormat } from '@qlorajs/session';
 
 /** The tutor format as Ollama's Go template. */
 const TUTOR_GO_TEMPLATE = `{{- range .Messages }}<|{{ .Role }}|>

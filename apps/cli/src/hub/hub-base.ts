@@ -1,10 +1,10 @@
+import { formatBytes, formatDuration } from '@qlorajs/session';
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isQLoraError, QLoraError } from '@qlorajs/errors';
 import { withFile } from '../io/file-error.js';
 import { lockFolder } from '../io/lock.js';
 import { kindOf } from '../io/read.js';
-import { formatBytes, formatDuration } from '../report/format.js';
 import { createProgress, isLive } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 import { downloadFile } from './download-file.js';

@@ -1,23 +1,15 @@
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QLoraError } from '@qlorajs/errors';
 import { phiNano } from '@qlorajs/phi-nano';
-import { type PhiConfig, parsePhiConfig } from '@qlorajs/phi2-model';
-import { parseQuantizationConfig } from '@qlorajs/quant-nf4';
-import type { FolderSource } from '@qlorajs/safetensors';
+import { type Base, readBase } from '@qlorajs/session';
 import { type HubUse, hubBase, isHubId } from '../hub/hub-base.js';
 import { folderSource } from './file-source.js';
-import { kindOf, readJson } from './read.js';
+import { kindOf } from './read.js';
 
-/** A base model's folder, its config read and checked. */
-export interface BaseFolder {
-  /** As the user gave it; what adapters record as their base. */
-  readonly name: string;
+/** A base model's folder on disk. */
+export interface BaseFolder extends Base {
   readonly path: string;
-  readonly source: FolderSource;
-  readonly config: PhiConfig;
-  /** Its linear layers are stored in 4 bits already. */
-  readonly quantized: boolean;
 }
 
 /** @throws QLoraError `BASE_MISSING`, and what the Hub's part throws */
@@ -38,22 +30,9 @@ async function folderOf(name: string, hub: HubUse | undefined): Promise<string> 
  * Finds a base model.
  * @param name a folder, a model's id on the Hub, or `phi-nano`
  * @param hub how the Hub may be used; without it, ids are refused
- * @throws QLoraError `BASE_MISSING`, `BASE_CONFIG_MISSING`, `HUB_*`, `PHI_CONFIG`,
- * `QUANTIZATION_UNSUPPORTED`
+ * @throws QLoraError `BASE_MISSING`, `HUB_*`, and what `readBase` throws
  */
 export async function openBase(name: string, hub?: HubUse): Promise<BaseFolder> {
   const path = await folderOf(name, hub);
-  const file = join(path, 'config.json');
-  if ((await kindOf(file)) !== 'file')
-    throw new QLoraError(
-      'BASE_CONFIG_MISSING',
-      `${path} has no config.json; give the folder of a Hugging Face model (weights, config.json, tokenizer.json)`,
-      { details: { folder: path } },
-    );
-  const rawConfig = await readJson(file);
-  const config = parsePhiConfig(rawConfig, file);
-  const quantization = (rawConfig as Record<string, unknown>).quantization_config ?? null;
-  if (quantization !== null) parseQuantizationConfig(quantization);
-  const quantized = quantization !== null;
-  return { name, path, source: folderSource(path), config, quantized };
+  return { path, ...(await readBase(folderSource(path), name)) };
 }

@@ -22,6 +22,15 @@ export async function graphicsMemory(): Promise<GraphicsMemory[]> {
   }
 }
 
+/** Free bytes of the first card for a WebGPU backend; null where nothing tells. */
+export async function freeGraphicsMemory(backend: {
+  readonly name: string;
+}): Promise<number | null> {
+  if (backend.name !== 'webgpu') return null;
+  const [card] = await graphicsMemory();
+  return card?.free ?? null;
+}
+
 /** Lines of `name, total MiB, free MiB`; others are left out. */
 export function parseGraphicsMemory(text: string): GraphicsMemory[] {
   return text.split('\n').flatMap((row) => {

@@ -2,10 +2,11 @@ import type { Backend } from '@qlorajs/compute';
 import type { Pager } from '@qlorajs/paged-optim';
 import { type LoadOptions, loadPhi, type PhiModel } from '@qlorajs/phi2-model';
 import { openCheckpoint, type TensorSource } from '@qlorajs/safetensors';
+import { formatBytes } from '@qlorajs/session';
 import { cacheSlot, loadAndKeep, loadCached } from '../cache/nf4-cache.js';
 import type { BaseFolder } from '../io/base-folder.js';
-import { formatBytes, peakResidentBytes } from '../report/format.js';
 import type { Progress } from '../report/progress.js';
+import { peakResidentBytes } from '../report/resident.js';
 import type { Ui } from '../report/ui.js';
 
 /** How the base is held. */

@@ -1,36 +1,22 @@
 import { basename, resolve } from 'node:path';
 import type { Backend } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
-import {
-  type LoraAdapter,
-  loadAdapter,
-  type PeftAdapterFiles,
-  readPeftAdapter,
-} from '@qlorajs/lora';
 import type { PhiModel } from '@qlorajs/phi2-model';
-import type { Tokenizer } from '@qlorajs/tokenizer';
+import {
+  type AdapterFolder,
+  addVoice,
+  type Conversation,
+  readAdapter,
+  type Voice,
+  voiceOf,
+} from '@qlorajs/session';
 import type { HubUse } from '../hub/hub-base.js';
 import { type BackendChoice, type BackendName, openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
 import { folderSource } from '../io/file-source.js';
 import { createProgress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
-import { type ChatFormat, ownFormat } from './chat-format.js';
-import { embeddingShape } from './embedding-shape.js';
 import { type HoldOptions, loadModel, openWeights } from './load-model.js';
-import { readSystemPrompt } from './system-prompt.js';
-import { readTokenizer } from './tokenizer-files.js';
-
-/** The base, or the base with one adapter, ready to answer. */
-export interface Voice {
-  readonly name: string;
-  readonly adapter: LoraAdapter | null;
-  readonly tokenizer: Tokenizer;
-  /** null: no template anywhere; texts are continued as they are. */
-  readonly format: ChatFormat | null;
-  /** The system message that its adapter was trained with. */
-  readonly systemPrompt: string | undefined;
-}
 
 /** A loaded base and whoever speaks on it. */
 export interface Session {
@@ -48,23 +34,34 @@ export interface SessionOptions extends HoldOptions {
   readonly gpujsMode?: BackendChoice['gpujsMode'];
 }
 
-interface AdapterFolder {
+/** An adapter's folder on disk. */
+export interface AdapterPath extends AdapterFolder {
   readonly path: string;
-  readonly files: PeftAdapterFiles;
 }
 
 /** Reads an adapter's two files; unknown keys of its configuration are told. */
-export async function readAdapterFolder(path: string, ui: Ui): Promise<AdapterFolder> {
-  const files = await readPeftAdapter(folderSource(path));
-  for (const key of files.warnings)
-    ui.warn(`${path}/adapter_config.json: unknown key ${key} is ignored, as PEFT does`);
-  return { path, files };
+export async function readAdapterFolder(path: string, ui: Ui): Promise<AdapterPath> {
+  return { path, ...(await readAdapter(folderSource(path), ui)) };
+}
+
+/** Puts the adapter of a folder into a session and its conversation; returns the name of its voice. */
+export async function loadVoice(
+  session: Session,
+  conversation: Conversation,
+  folder: string,
+  ui: Ui,
+): Promise<string> {
+  const short = basename(resolve(folder));
+  const taken = conversation.voices.some(({ name }) => name === short);
+  const name = taken ? folder : short;
+  conversation.add(await addVoice(session, await readAdapterFolder(folder, ui), name));
+  return name;
 }
 
 /** The base that was asked for, or the one that the adapters record; that one is not downloaded unasked. */
 export async function baseOf(
   base: string | undefined,
-  adapters: readonly AdapterFolder[],
+  adapters: readonly AdapterPath[],
   hub: HubUse,
 ): Promise<BaseFolder> {
   if (base !== undefined) return openBase(base, hub);
@@ -80,41 +77,7 @@ export async function baseOf(
   );
 }
 
-async function voiceOf(
-  base: BaseFolder,
-  folder: AdapterFolder | null,
-  adapter: LoraAdapter | null,
-  name: string,
-): Promise<Voice> {
-  const ofBase = await readTokenizer(base.path);
-  const own = folder === null ? null : await readTokenizer(folder.path);
-  const tokenizer = own ?? ofBase;
-  if (tokenizer === null)
-    throw new QLoraError(
-      'TOKENIZER_MISSING',
-      `${folder?.path ?? base.path} has no tokenizer.json, and text must become tokens; copy the tokenizer files of the base into it`,
-      { details: { folder: base.path } },
-    );
-  const format = ownFormat(tokenizer) ?? (ofBase === null ? null : ownFormat(ofBase));
-  const systemPrompt = folder === null ? undefined : await readSystemPrompt(folder.path);
-  return { name, adapter, tokenizer, format, systemPrompt };
-}
-
-/** Puts an adapter that was read on a loaded base. */
-export async function addVoice(
-  { base, model }: Pick<Session, 'base' | 'model'>,
-  folder: AdapterFolder,
-  name: string,
-): Promise<Voice> {
-  const embedding = embeddingShape(base.config);
-  const adapter = loadAdapter(model.backend, folder.files, model.modules, {
-    embedding,
-    savable: model.savable,
-  });
-  return voiceOf(base, folder, adapter, name);
-}
-
-function names(folders: readonly AdapterFolder[]): string[] {
+function names(folders: readonly AdapterPath[]): string[] {
   const short = folders.map(({ path }) => basename(resolve(path)));
   return short.map((name, i) =>
     short.indexOf(name) === short.lastIndexOf(name) ? name : folders[i].path,
@@ -132,7 +95,7 @@ export async function openSession(
   extras: { readonly signal?: AbortSignal; readonly base?: boolean } = {},
 ): Promise<Session> {
   const { signal } = extras;
-  const folders: AdapterFolder[] = [];
+  const folders: AdapterPath[] = [];
   for (const path of adapterPaths) folders.push(await readAdapterFolder(path, ui));
   const base = await baseOf(options.base, folders, { ui, signal });
   const backend = await openBackend(options, ui);

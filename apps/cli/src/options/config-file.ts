@@ -1,8 +1,7 @@
 import { QLoraError } from '@qlorajs/errors';
+import { nearest, type OptionTable } from '@qlorajs/session';
 import { parse as parseYaml } from 'yaml';
 import { readText } from '../io/read.js';
-import { nearest } from './nearest.js';
-import type { OptionTable } from './table.js';
 
 function parse(source: string, file: string): unknown {
   try {

@@ -1,7 +1,16 @@
-import { backendOptions, quantizationOptions } from './common-options.js';
-import { generationOptions } from './generation-options.js';
-import { type OptionsOf, option, optional } from './table.js';
-import { integer, number, text, texts, toggle } from './value-types.js';
+import {
+  backendOptions,
+  generationOptions,
+  integer,
+  number,
+  type OptionsOf,
+  option,
+  optional,
+  quantizationOptions,
+  text,
+  texts,
+  toggle,
+} from '@qlorajs/session';
 
 const { system: _, seed: __, ...sampling } = generationOptions;
 

@@ -1,21 +1,25 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { resolveOptions, withDefaults } from './resolve.js';
-import { flagOf, option, optional, required } from './table.js';
-import { trainingOptions } from './training-options.js';
 import {
   anyText,
   choice,
+  flagOf,
   integer,
   modules,
   number,
+  option,
+  optional,
   patterns,
+  required,
   text,
   texts,
   toggle,
-} from './value-types.js';
+  trainingOptions,
+  withDefaults,
+} from '@qlorajs/session';
+import { expect, test } from 'vitest';
+import { resolveOptions } from './resolve.js';
 
 const table = {
   learning_rate: option(number(0), 2e-4, 'rate'),

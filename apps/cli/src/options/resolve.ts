@@ -1,6 +1,12 @@
 import { QLoraError } from '@qlorajs/errors';
+import {
+  camelCase,
+  flagOf,
+  type OptionSpec,
+  type OptionsOf,
+  type OptionTable,
+} from '@qlorajs/session';
 import { readConfigFile } from './config-file.js';
-import { camelCase, flagOf, type OptionSpec, type OptionsOf, type OptionTable } from './table.js';
 
 /**
  * Defaults, then the configuration file, then flags.
@@ -31,16 +37,4 @@ function defaultOf(key: string, spec: OptionSpec<unknown>): unknown {
     `${flagOf(key)} ${spec.type.placeholder} is missing: ${spec.describe}`,
     { details: { option: key } },
   );
-}
-
-/** A table's defaults with some values replaced, for verbs that start another verb's work. */
-export function withDefaults<T extends OptionTable>(
-  table: T,
-  given: Partial<OptionsOf<T>>,
-): OptionsOf<T> {
-  const defaults = Object.entries<OptionSpec<unknown>>(table).map(([key, spec]) => [
-    camelCase(key),
-    spec.default,
-  ]);
-  return { ...Object.fromEntries(defaults), ...given } as OptionsOf<T>;
 }

@@ -1,7 +1,12 @@
-import type { TrainingOptions } from '../options/training-options.js';
-import { formatBytes } from '../report/format.js';
+import {
+  doesNotFit,
+  formatBytes,
+  type PlanArgs,
+  planTraining,
+  type TrainingOptions,
+} from '@qlorajs/session';
+import { freeGraphicsMemory } from '../io/graphics-memory.js';
 import type { Ui } from '../report/ui.js';
-import { doesNotFit, type PlanArgs, planTraining } from './plan-training.js';
 
 /**
  * Plans a run before anything is loaded.
@@ -10,7 +15,10 @@ import { doesNotFit, type PlanArgs, planTraining } from './plan-training.js';
  */
 export async function fitRun(args: PlanArgs, ui: Ui): Promise<TrainingOptions> {
   const { options } = args;
-  const plan = await planTraining(args);
+  const plan = await planTraining({
+    ...args,
+    graphicsMemory: await freeGraphicsMemory(args.backend),
+  });
   const budget = plan.budgetBytes === null ? '' : ` of ${formatBytes(plan.budgetBytes)}`;
   ui.detail(`  plan: peak ${formatBytes(plan.peakBytes)}${budget} on ${args.backend.name}`);
   if (plan.fits) return options;

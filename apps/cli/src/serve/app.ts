@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { GenerationSettings } from '@qlorajs/session';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { GenerationSettings } from '../options/generation-options.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatRoute } from './chat-route.js';
 import { completionsRoute } from './completions-route.js';

@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatMessage } from '@qlorajs/chat-template';
+import { type GenerationSettings, systemMessage, tokensOf, type Voice } from '@qlorajs/session';
 import type { Context } from 'hono';
-import { systemMessage, tokensOf } from '../model/answer.js';
-import type { Voice } from '../model/session.js';
-import type { GenerationSettings } from '../options/generation-options.js';
 import { ApiError, toApiError } from './api-error.js';
 import type { Engine } from './engine.js';
 import { chatLogprobs } from './logprobs.js';

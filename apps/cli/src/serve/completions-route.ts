@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { GenerationSettings, Voice } from '@qlorajs/session';
 import type { Context } from 'hono';
-import type { Voice } from '../model/session.js';
-import type { GenerationSettings } from '../options/generation-options.js';
 import { ApiError } from './api-error.js';
 import type { Engine } from './engine.js';
 import { completionLogprobs } from './logprobs.js';

@@ -6,7 +6,8 @@ import {
   type SequenceOptions,
   StopStrings,
 } from '@qlorajs/phi2-model';
-import type { Session, Voice } from '../model/session.js';
+import type { Voice } from '@qlorajs/session';
+import type { Session } from '../model/session.js';
 import { ApiError } from './api-error.js';
 import type { Metrics } from './metrics.js';
 

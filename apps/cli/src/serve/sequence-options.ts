@@ -1,5 +1,5 @@
 import type { SequenceOptions } from '@qlorajs/phi2-model';
-import type { GenerationSettings } from '../options/generation-options.js';
+import type { GenerationSettings } from '@qlorajs/session';
 import type { ChatRequest, CompletionRequest } from './requests.js';
 
 /** How tokens are chosen: the request's fields, else the server's own flags. */

@@ -1,8 +1,7 @@
 import { QLoraError } from '@qlorajs/errors';
+import { nearest, trainingOptions } from '@qlorajs/session';
 import { parse as parseYaml } from 'yaml';
 import { readText } from '../io/read.js';
-import { nearest } from '../options/nearest.js';
-import { trainingOptions } from '../options/training-options.js';
 
 /** A range that a random search draws from. */
 export interface Range {

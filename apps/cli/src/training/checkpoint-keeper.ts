@@ -1,14 +1,17 @@
 import { join } from 'node:path';
 import { isQLoraError } from '@qlorajs/errors';
+import {
+  adapterFiles,
+  type BestAdapter,
+  type Figures,
+  formatRunState,
+  formatTrainerState,
+  type StateOptions,
+} from '@qlorajs/session';
 import type { LoopState } from '@qlorajs/trainer';
 import type { Ui } from '../report/ui.js';
-import { adapterFiles } from './adapter-files.js';
-import type { BestAdapter } from './best-adapter.js';
 import { checkpointSteps, rotateCheckpoints, writeCheckpoint } from './checkpoint.js';
-import type { Figures } from './history.js';
 import type { TrainingJob } from './prepare.js';
-import { formatRunState } from './run-state.js';
-import { formatTrainerState, type StateOptions } from './trainer-state.js';
 
 /** True for what the system said about a file: no room, a broken disk, no permission. */
 export function isFileTrouble(error: unknown): error is Error {

@@ -1,31 +1,24 @@
-import type { Batch, Row } from '@qlorajs/dataset';
-import { QLoraError } from '@qlorajs/errors';
+import type { Row } from '@qlorajs/dataset';
+import {
+  type Base,
+  batchExamples,
+  type ChatFormat,
+  commonSystemPrompt,
+  formatForRows,
+  maxSeqLength,
+  type PreparedData as PreparedBatches,
+  readTokenizer,
+  type TrainingOptions,
+  tokenizeOptions,
+} from '@qlorajs/session';
 import type { Tokenizer } from '@qlorajs/tokenizer';
-import type { BatchSource } from '@qlorajs/trainer';
-import type { BaseFolder } from '../io/base-folder.js';
-import { type ChatFormat, chooseChatFormat, ownFormat } from '../model/chat-format.js';
-import { commonSystemPrompt } from '../model/system-prompt.js';
-import { readTokenizer } from '../model/tokenizer-files.js';
-import type { TrainingOptions } from '../options/training-options.js';
+import { folderSource } from '../io/file-source.js';
+import { readText } from '../io/read.js';
 import type { Ui } from '../report/ui.js';
-import { evaluationBatches, splitExamples, trainingBatches } from './batch-source.js';
 import { hashExamples, type ReadRows, readRows, tokenizeAll } from './examples.js';
 
-/** Default of `max_seq_length`, as TRL's `max_length`; a shorter context wins. */
-const DEFAULT_MAX_SEQ_LENGTH = 1024;
-
 /** What a run learns from, ready in batches. */
-export interface PreparedData {
-  /** null: the base has none, and every row was tokenized already. */
-  readonly tokenizer: Tokenizer | null;
-  /** null: there are no chats and the base has no chat template. */
-  readonly format: ChatFormat | null;
-  /** The system message that most chats begin with. */
-  readonly systemPrompt: string | null;
-  /** Examples that are trained on. */
-  readonly examples: number;
-  readonly train: BatchSource<Batch>;
-  readonly evaluation: BatchSource<Batch> | null;
+export interface PreparedData extends PreparedBatches {
   readonly hashes: DataHashes;
 }
 
@@ -37,37 +30,19 @@ export interface DataHashes {
   readonly examplesSha256: string;
 }
 
-/** Tokens that the chat format added, which the base never saw. */
-export function addedIds({ format }: Pick<PreparedData, 'format'>): readonly number[] {
-  return format?.addedIds ?? [];
-}
-
-/** The limit on a row's tokens. @throws QLoraError `OPTION_VALUE` above the base's context */
-export function maxSeqLength(given: number | undefined, base: BaseFolder): number {
-  const context = base.config.maxPositions;
-  if (given !== undefined && given > context)
-    throw new QLoraError(
-      'OPTION_VALUE',
-      `--max-seq-length ${given} is more than the context of ${base.name}, ${context} tokens`,
-      { details: { option: 'max_seq_length', context } },
-    );
-  return given ?? Math.min(context, DEFAULT_MAX_SEQ_LENGTH);
-}
-
 /** Chooses and orders the rows of a file that are learnt from, or of one that is only evaluated. */
 export type Arrange = (rows: readonly Row[], use: 'data' | 'eval_data') => readonly Row[];
 
-/** The chat format, if rows need one or it was asked for; only then are tokens added. */
-async function chatFormat(
-  tokenizer: Tokenizer | null,
-  rows: readonly Row[],
-  choice: string | undefined,
-  base: BaseFolder,
-): Promise<ChatFormat | null> {
-  if (tokenizer === null) return null;
-  const hasChats = rows.some(({ kind }) => kind === 'chat');
-  if (!hasChats && choice === undefined) return ownFormat(tokenizer);
-  return chooseChatFormat(tokenizer, choice, base.config.vocabSize);
+/** `--chat-template`: a word, or a file with a Jinja template. */
+export async function templateChoice(given: string | undefined) {
+  if (given === undefined || given === 'tutor' || given === 'base') return given;
+  return { source: await readText(given) };
+}
+
+async function tokenizerOf(options: TrainingOptions, base: Base): Promise<Tokenizer | null> {
+  const { initAdapter } = options;
+  const own = initAdapter === undefined ? null : await readTokenizer(folderSource(initAdapter));
+  return own ?? (await readTokenizer(base.source));
 }
 
 /**
@@ -76,7 +51,7 @@ async function chatFormat(
  */
 export async function prepareData(
   options: TrainingOptions,
-  base: BaseFolder,
+  base: Base,
   ui: Ui,
   arrange: Arrange = (rows) => rows,
 ): Promise<PreparedData> {
@@ -88,53 +63,28 @@ export async function prepareData(
   const read = await rowsOf(options.data, 'data');
   const evalRead =
     options.evalData === undefined ? null : await rowsOf(options.evalData, 'eval_data');
-  const own =
-    (options.initAdapter === undefined ? null : await readTokenizer(options.initAdapter)) ??
-    (await readTokenizer(base.path));
-  const format = await chatFormat(
-    own,
-    [...read.rows, ...(evalRead?.rows ?? [])],
-    options.chatTemplate,
-    base,
-  );
+  const own = await tokenizerOf(options, base);
+  const rows = [...read.rows, ...(evalRead?.rows ?? [])];
+  const choice = await templateChoice(options.chatTemplate);
+  const format: ChatFormat | null = formatForRows(own, rows, choice, base);
   const tokenizer = format?.tokenizer ?? own;
-  const tokenizeOptions = {
-    tokenizer,
-    template: format?.template ?? null,
-    trainOn: options.trainOn,
-    maxSeqLength: limit,
-    truncation: options.truncation,
-    vocabSize: base.config.vocabSize,
-  };
-  const all = tokenizeAll(read, { ...tokenizeOptions, file: options.data }, ui).examples;
-  const { kept, held } = splitExamples(all, options.evalSplit ?? 0, options.seed);
-  const evaluated =
+  const how = tokenizeOptions(options, base, { tokenizer, format });
+  const all = tokenizeAll(read, { ...how, file: options.data }, ui).examples;
+  const given =
     options.evalData === undefined || evalRead === null
-      ? held
-      : tokenizeAll(evalRead, { ...tokenizeOptions, file: options.evalData }, ui).examples;
-  if (kept.length === 0)
-    throw new QLoraError(
-      'OPTION_VALUE',
-      `--eval-split ${options.evalSplit} leaves none of ${all.length} rows to learn from`,
-    );
-  const batching = {
-    batchSize: options.perDeviceTrainBatchSize,
+      ? null
+      : tokenizeAll(evalRead, { ...how, file: options.evalData }, ui).examples;
+  const { kept, evaluated, train, evaluation } = batchExamples(all, given, options, {
     padId: tokenizer?.padId ?? 0,
-  };
+    maxSeqLength: limit,
+  });
   return {
     tokenizer,
     format,
     systemPrompt: commonSystemPrompt(read.rows),
     examples: kept.length,
-    train: trainingBatches(kept, {
-      ...batching,
-      packedLength: options.packing ? limit : null,
-      shuffleSeed: options.shuffle ? options.seed : null,
-      groupedRows: options.groupByLength
-        ? options.perDeviceTrainBatchSize * options.gradientAccumulationSteps
-        : null,
-    }),
-    evaluation: evaluated.length === 0 ? null : evaluationBatches(evaluated, batching),
+    train,
+    evaluation,
     hashes: {
       dataSha256: read.sha256,
       evalDataSha256: evalRead?.sha256 ?? null,

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount } from '../report/format.js';
+import { formatBytes, formatCount } from '@qlorajs/session';
 import type { Ui } from '../report/ui.js';
 import type { TrainingJob } from './prepare.js';
 

@@ -1,35 +1,34 @@
 import { join } from 'node:path';
 import { type Backend, sizeOf } from '@qlorajs/compute';
-import { decaysByName, type LoraAdapter, loraPlusRates } from '@qlorajs/lora';
-import {
-  type AdamWOptions,
-  createAdamW,
-  type MomentOptions,
-  type Optimizer,
-} from '@qlorajs/paged-optim';
+import type { LoraAdapter } from '@qlorajs/lora';
+import { createAdamW, type Optimizer } from '@qlorajs/paged-optim';
 import { type PhiModel, phiTensors } from '@qlorajs/phi2-model';
+import {
+  adapterParameters,
+  addedIds,
+  checkOptions,
+  createPagers,
+  loraConfig,
+  maxSeqLength,
+  optimizerOptions,
+  type Pagers,
+  startAdapter,
+  type TrainingArgs,
+  type TrainingOptions,
+} from '@qlorajs/session';
 import { openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
+import { folderSource } from '../io/file-source.js';
 import { baseFingerprints } from '../io/fingerprint.js';
 import { type OutputFolder, openOutput } from '../io/output-folder.js';
 import { PageFile } from '../io/page-file.js';
 import { kindOf } from '../io/read.js';
 import { loadModel, openWeights } from '../model/load-model.js';
-import type { TrainingOptions } from '../options/training-options.js';
 import { fitRun } from '../planning/fit-run.js';
-import { createPagers, type Pagers } from '../planning/pagers.js';
 import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
-import { checkOptions } from './check-options.js';
-import {
-  findCheckpoint,
-  readCheckpoint,
-  type SavedCheckpoint,
-  type TrainingArgs,
-} from './checkpoint.js';
-import { type Arrange, addedIds, maxSeqLength, type PreparedData, prepareData } from './data.js';
-import { adapterParameters, loraConfig } from './lora-config.js';
-import { startAdapter } from './start-adapter.js';
+import { findCheckpoint, openCheckpointFolder, type SavedCheckpoint } from './checkpoint.js';
+import { type Arrange, type PreparedData, prepareData } from './data.js';
 import { checkSameRun, trainingArgs } from './training-args.js';
 
 /** A run that is ready to start. */
@@ -65,20 +64,6 @@ async function openRunFolder(
   });
 }
 
-/** AdamW's, with the parameter groups of transformers' Trainer, or of LoRA+. */
-export function optimizerOptions(options: TrainingOptions): Partial<AdamWOptions> & MomentOptions {
-  return {
-    beta1: options.adamBeta1,
-    beta2: options.adamBeta2,
-    epsilon: options.adamEpsilon,
-    weightDecay: options.weightDecay,
-    maxGradNorm: options.maxGradNorm,
-    moments: options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit',
-    decays: decaysByName,
-    rates: loraPlusRates(options.loraplusLrRatio ?? 1),
-  };
-}
-
 /** The checkpoint to go on with, if there is one and it belongs to this run. */
 export async function resumedRun(
   options: TrainingOptions,
@@ -91,7 +76,7 @@ export async function resumedRun(
     ui.info(`${options.out} has no checkpoint: the run starts at its beginning`);
     return null;
   }
-  const saved = await readCheckpoint(folder);
+  const saved = await openCheckpointFolder(folder);
   for (const difference of checkSameRun(saved.args, args)) ui.warn(`resumed run: ${difference}`);
   ui.info(`going on after step ${saved.figures.globalStep} of ${folder}`);
   return saved;
@@ -150,7 +135,8 @@ export async function prepareTraining(
     const hold = options;
     const pager = pagers.blocks;
     const model = await loadModel({ backend, base, weights, hold, ui, progress, signal, pager });
-    const folder = resumed?.folder ?? options.initAdapter ?? null;
+    const path = resumed?.folder ?? options.initAdapter;
+    const folder = path === undefined ? null : folderSource(path);
     const origin = { config, folder, base, weights, knownTokens, seed: options.seed };
     const adapter = await startAdapter(backend, origin, (names) => model.rowNorms(names), ui);
     model.attach(adapter);

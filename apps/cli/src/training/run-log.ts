@@ -1,9 +1,9 @@
 import { appendFile, rm, stat, truncate } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { StepRecord } from '@qlorajs/session';
 import { writeWhole } from '../io/atomic.js';
 import { withFile } from '../io/file-error.js';
 import { kindOf, readText } from '../io/read.js';
-import type { StepRecord } from './history.js';
 
 /** Name of the log in an output folder. */
 const LOG_FILE = 'train_log.jsonl';

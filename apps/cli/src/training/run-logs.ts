@@ -1,8 +1,7 @@
+import type { HistoryEntry, StepRecord, TrainingOptions } from '@qlorajs/session';
 import type { EvaluationEvent } from '@qlorajs/trainer';
-import type { TrainingOptions } from '../options/training-options.js';
 import type { Ui } from '../report/ui.js';
 import { isFileTrouble } from './checkpoint-keeper.js';
-import type { HistoryEntry, StepRecord } from './history.js';
 import { RunLog } from './run-log.js';
 import { TensorBoardLog } from './tensorboard.js';
 

@@ -1,6 +1,19 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
+  adapterFiles,
+  BestAdapter,
+  formatTrainerState,
+  History,
+  modelCard,
+  planRun,
+  plotLosses,
+  type RunPlan,
+  type RunSummary,
+  type StateOptions,
+  trainable,
+} from '@qlorajs/session';
+import {
   type EvaluationEvent,
   INITIAL_STATE,
   type LoopState,
@@ -9,27 +22,24 @@ import {
   train,
 } from '@qlorajs/trainer';
 import { fillFolder, placeFiles } from '../io/atomic.js';
-import { peakResidentBytes } from '../report/format.js';
 import type { Progress } from '../report/progress.js';
+import { peakResidentBytes } from '../report/resident.js';
 import type { Ui } from '../report/ui.js';
 import { VERSION } from '../version.js';
-import { adapterFiles } from './adapter-files.js';
-import { BestAdapter } from './best-adapter.js';
 import { CheckpointKeeper } from './checkpoint-keeper.js';
 import { withLastCheckpoint } from './failure.js';
-import { History } from './history.js';
-import { plotLosses } from './loss-plot.js';
-import { modelCard, type RunSummary } from './model-card.js';
 import type { TrainingJob } from './prepare.js';
 import { RunLogs } from './run-logs.js';
-import { planRun, type RunPlan } from './run-plan.js';
 import { TrainDisplay } from './train-display.js';
-import { trainable } from './trainable.js';
-import { formatTrainerState, type StateOptions } from './trainer-state.js';
+
+/** Its figures, with those of the process. */
+export interface ProcessSummary extends RunSummary {
+  readonly peakResidentBytes: number;
+}
 
 /** How a run ended. */
 export type RunOutcome =
-  | { readonly interrupted: false; readonly reason: string; readonly summary: RunSummary }
+  | { readonly interrupted: false; readonly reason: string; readonly summary: ProcessSummary }
   | { readonly interrupted: true; readonly step: number; readonly checkpoint: string | null };
 
 /** Removes what an earlier run left in the folder, and nothing else. */
@@ -161,7 +171,7 @@ export class TrainingRun {
     seconds: number,
     result: TrainResult,
     lossBefore: number | null,
-  ): Promise<RunSummary> {
+  ): Promise<ProcessSummary> {
     const { options, base, backend, adapterParameters, baseParameters } = this.#job;
     const { figures } = this.#history;
     const losses = figures.entries.filter((entry) => 'loss' in entry).map((entry) => entry.loss);
@@ -169,7 +179,7 @@ export class TrainingRun {
     const after = restored ?? this.#lastEvaluation?.loss;
     const files = await adapterFiles(this.#job);
     const bestFolder = await this.#keeper.bestFolder(result.state, null);
-    const summary: RunSummary = {
+    const summary: ProcessSummary = {
       steps: figures.globalStep,
       epochs: figures.epoch,
       seconds,

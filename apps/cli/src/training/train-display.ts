@@ -1,8 +1,7 @@
+import { formatBytes, formatDuration, formatRate, type StepRecord } from '@qlorajs/session';
 import type { EvaluationEvent, StepEvent } from '@qlorajs/trainer';
-import { formatBytes, formatDuration, formatRate } from '../report/format.js';
 import { isLive, type Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
-import type { StepRecord } from './history.js';
 
 /** What a person sees of a run: a bar on a terminal, lines elsewhere. */
 export class TrainDisplay {

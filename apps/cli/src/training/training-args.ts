@@ -1,8 +1,7 @@
 import { hasRelaxedSimd } from '@qlorajs/compute-wasm';
 import { QLoraError } from '@qlorajs/errors';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingArgs, TrainingOptions } from '@qlorajs/session';
 import { VERSION } from '../version.js';
-import type { TrainingArgs } from './checkpoint.js';
 import type { DataHashes } from './data.js';
 
 /** Options that another value of makes no other run: where things lie, what is told, when it stops. */

@@ -1,14 +1,16 @@
 import { text as readAll } from 'node:stream/consumers';
 import { QLoraError } from '@qlorajs/errors';
-import { answer, systemMessage, tokensOf } from '../model/answer.js';
-import { openSession } from '../model/session.js';
 import {
   adapterOption,
+  answer,
   backendOptions,
+  generationOptions,
   optionalBaseOption,
   quantizationOptions,
-} from '../options/common-options.js';
-import { generationOptions } from '../options/generation-options.js';
+  systemMessage,
+  tokensOf,
+} from '@qlorajs/session';
+import { openSession } from '../model/session.js';
 import { EXIT } from '../report/failure.js';
 import { onInterrupt } from '../report/interrupt.js';
 import { verb } from './verb.js';

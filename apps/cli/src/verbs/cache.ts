@@ -1,8 +1,6 @@
+import { formatBytes, option, toggle } from '@qlorajs/session';
 import { cachedFiles, cacheFolder, removeCached } from '../cache/cache-folder.js';
-import { option } from '../options/table.js';
-import { toggle } from '../options/value-types.js';
 import { EXIT } from '../report/failure.js';
-import { formatBytes } from '../report/format.js';
 import { verb } from './verb.js';
 
 export const cache = verb({

@@ -1,16 +1,18 @@
+import {
+  adaptersOption,
+  backendOptions,
+  Conversation,
+  type GenerationSettings,
+  generationOptions,
+  optionalBaseOption,
+  quantizationOptions,
+  type Turn,
+} from '@qlorajs/session';
 import { columns } from '../chat/columns.js';
 import { type CommandContext, runCommand } from '../chat/commands.js';
 import { compareVoices } from '../chat/compare.js';
 import { Console } from '../chat/console.js';
-import { Conversation, type Turn } from '../model/conversation.js';
-import { openSession, type Session } from '../model/session.js';
-import {
-  adaptersOption,
-  backendOptions,
-  optionalBaseOption,
-  quantizationOptions,
-} from '../options/common-options.js';
-import { type GenerationSettings, generationOptions } from '../options/generation-options.js';
+import { loadVoice, openSession, type Session } from '../model/session.js';
 import { EXIT } from '../report/failure.js';
 import type { Ui } from '../report/ui.js';
 import { verb } from './verb.js';
@@ -61,7 +63,7 @@ function talk(
       );
       turns.push({ question, compared: answers });
     },
-    load: (folder) => conversation.load(folder, ui),
+    load: (folder) => loadVoice(session, conversation, folder, ui),
   };
 }
 

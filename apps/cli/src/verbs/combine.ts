@@ -4,14 +4,21 @@ import { createReferenceBackend } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import { combineAdapters, exportPeftAdapter, loadAdapter } from '@qlorajs/lora';
 import { phiModules } from '@qlorajs/phi2-model';
+import {
+  choice,
+  embeddingShape,
+  integer,
+  option,
+  optional,
+  optionalBaseOption,
+  required,
+  text,
+  texts,
+} from '@qlorajs/session';
 import { fillFolder, placeFiles } from '../io/atomic.js';
 import { openOutput } from '../io/output-folder.js';
 import { kindOf } from '../io/read.js';
-import { embeddingShape } from '../model/embedding-shape.js';
 import { baseOf, readAdapterFolder } from '../model/session.js';
-import { optionalBaseOption } from '../options/common-options.js';
-import { option, optional, required } from '../options/table.js';
-import { choice, integer, text, texts } from '../options/value-types.js';
 import { verb } from './verb.js';
 
 const COMPANIONS = [

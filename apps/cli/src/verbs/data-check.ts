@@ -8,16 +8,21 @@ import {
   tokenizeRows,
 } from '@qlorajs/dataset';
 import { QLoraError } from '@qlorajs/errors';
+import {
+  chooseChatFormat,
+  formatCount,
+  integer,
+  maxSeqLength,
+  option,
+  optional,
+  readTokenizer,
+  text,
+  trainingOptions,
+} from '@qlorajs/session';
 import { openBase } from '../io/base-folder.js';
 import { readBytes } from '../io/read.js';
-import { chooseChatFormat } from '../model/chat-format.js';
-import { readTokenizer } from '../model/tokenizer-files.js';
-import { option, optional } from '../options/table.js';
-import { trainingOptions } from '../options/training-options.js';
-import { integer, text } from '../options/value-types.js';
-import { formatCount } from '../report/format.js';
 import { paint, type Ui } from '../report/ui.js';
-import { maxSeqLength } from '../training/data.js';
+import { templateChoice } from '../training/data.js';
 import { listed } from '../training/examples.js';
 import { verb } from './verb.js';
 
@@ -92,9 +97,10 @@ export const dataCheck = verb({
     const base = await openBase(options.base, { ui, weights: false });
     const limit = maxSeqLength(options.maxSeqLength, base);
     const { rows, errors: unreadable } = readJsonl(await readBytes(file), { file });
-    const own = await readTokenizer(base.path);
+    const own = await readTokenizer(base.source);
     const format =
-      own && (await chooseChatFormat(own, options.chatTemplate, base.config.vocabSize));
+      own &&
+      chooseChatFormat(own, await templateChoice(options.chatTemplate), base.config.vocabSize);
     const dataset = tokenizeRows(rows, {
       file,
       tokenizer: format?.tokenizer ?? null,

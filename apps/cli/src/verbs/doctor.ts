@@ -1,9 +1,8 @@
 import { arch, cpus, freemem, platform, totalmem } from 'node:os';
+import { backendOptions, formatBytes } from '@qlorajs/session';
 import { autoChoice, defaultThreads, type FoundBackend, findBackends } from '../io/backend.js';
 import { graphicsMemory } from '../io/graphics-memory.js';
-import { backendOptions } from '../options/common-options.js';
 import { EXIT } from '../report/failure.js';
-import { formatBytes } from '../report/format.js';
 import { verb } from './verb.js';
 
 /** `maxBindingBytes` as people read it. */

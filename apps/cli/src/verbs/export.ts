@@ -1,19 +1,25 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GgufType, ggufChunks } from '@qlorajs/gguf';
+import {
+  adaptersOption,
+  choice,
+  option,
+  optionalBaseOption,
+  ownFormat,
+  readSystemPrompt,
+  readTokenizer,
+  required,
+  text,
+} from '@qlorajs/session';
 import { adapterGguf, isPlainLora, modelGguf } from '../export/gguf-files.js';
 import { MergedWeights } from '../export/merged-weights.js';
 import { modelfile } from '../export/modelfile.js';
 import { placeFiles } from '../io/atomic.js';
+import { folderSource } from '../io/file-source.js';
 import { openOutput } from '../io/output-folder.js';
-import { ownFormat } from '../model/chat-format.js';
 import { openWeights } from '../model/load-model.js';
 import { baseOf, readAdapterFolder } from '../model/session.js';
-import { readSystemPrompt } from '../model/system-prompt.js';
-import { readTokenizer } from '../model/tokenizer-files.js';
-import { adaptersOption, optionalBaseOption } from '../options/common-options.js';
-import { option, required } from '../options/table.js';
-import { choice, text } from '../options/value-types.js';
 import { createProgress } from '../report/progress.js';
 import { verb } from './verb.js';
 
@@ -72,7 +78,8 @@ export const exportVerb = verb({
                 ? 'no adapter.gguf: several adapters were merged; combine makes one of them'
                 : 'no adapter.gguf: the adapter has trained token rows, which llama.cpp cannot add to a base; model.gguf has them',
             );
-          const systemPrompt = paths.length > 0 ? await readSystemPrompt(paths[0]) : undefined;
+          const systemPrompt =
+            paths.length > 0 ? await readSystemPrompt(folderSource(paths[0])) : undefined;
           await writeFile(
             join(folder, 'Modelfile'),
             modelfile({
@@ -105,7 +112,7 @@ export const exportVerb = verb({
 
 async function firstTokenizer(folders: readonly string[]) {
   for (const folder of folders) {
-    const tokenizer = await readTokenizer(folder);
+    const tokenizer = await readTokenizer(folderSource(folder));
     if (tokenizer) return tokenizer;
   }
   return null;

@@ -2,21 +2,23 @@ import { dirname } from 'node:path';
 import { QLoraError } from '@qlorajs/errors';
 import { loadAdapter } from '@qlorajs/lora';
 import { safetensorsChunks } from '@qlorajs/safetensors';
-import { writeWhole } from '../io/atomic.js';
-import { openBackend } from '../io/backend.js';
-import { kindOf, readJson } from '../io/read.js';
-import { embeddingShape } from '../model/embedding-shape.js';
-import { loadModel, openWeights } from '../model/load-model.js';
-import { baseOf, readAdapterFolder } from '../model/session.js';
-import { tokenBatch } from '../model/token-batch.js';
 import {
   adapterOption,
   backendOptions,
+  embeddingShape,
+  option,
   optionalBaseOption,
   quantizationOptions,
-} from '../options/common-options.js';
-import { option, required } from '../options/table.js';
-import { text, toggle } from '../options/value-types.js';
+  required,
+  text,
+  toggle,
+} from '@qlorajs/session';
+import { writeWhole } from '../io/atomic.js';
+import { openBackend } from '../io/backend.js';
+import { kindOf, readJson } from '../io/read.js';
+import { loadModel, openWeights } from '../model/load-model.js';
+import { baseOf, readAdapterFolder } from '../model/session.js';
+import { tokenBatch } from '../model/token-batch.js';
 import { createProgress } from '../report/progress.js';
 import { verb } from './verb.js';
 

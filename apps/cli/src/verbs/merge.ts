@@ -1,26 +1,32 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toQuantizationConfig } from '@qlorajs/quant-nf4';
+import {
+  backendOptions,
+  choice,
+  formatBytes,
+  number,
+  option,
+  optionalBaseOption,
+  ownFormat,
+  quantizationOptions,
+  readTokenizer,
+  required,
+  text,
+  texts,
+  toggle,
+} from '@qlorajs/session';
 import { logitDrift, probeLogits, weightDrift } from '../export/drift.js';
 import { mergedCard } from '../export/merged-card.js';
 import { type FloatType, MergedWeights } from '../export/merged-weights.js';
 import { writeCompanions, writeShards } from '../export/model-folder.js';
 import { placeFiles } from '../io/atomic.js';
 import { openBackend } from '../io/backend.js';
+import { folderSource } from '../io/file-source.js';
 import { openOutput } from '../io/output-folder.js';
-import { ownFormat } from '../model/chat-format.js';
 import { openWeights } from '../model/load-model.js';
 import { quantizeCheckpoint } from '../model/quantize-checkpoint.js';
 import { baseOf, readAdapterFolder } from '../model/session.js';
-import { readTokenizer } from '../model/tokenizer-files.js';
-import {
-  backendOptions,
-  optionalBaseOption,
-  quantizationOptions,
-} from '../options/common-options.js';
-import { option, required } from '../options/table.js';
-import { choice, number, text, texts, toggle } from '../options/value-types.js';
-import { formatBytes } from '../report/format.js';
 import { createProgress } from '../report/progress.js';
 import { verb } from './verb.js';
 
@@ -126,7 +132,7 @@ export const merge = verb({
 /** The tokens that end an answer, by the first folder that has a chat template. */
 async function stopIds(folders: readonly string[]): Promise<readonly number[]> {
   for (const folder of folders) {
-    const tokenizer = await readTokenizer(folder);
+    const tokenizer = await readTokenizer(folderSource(folder));
     const format = tokenizer && ownFormat(tokenizer);
     if (format) return format.stopIds;
   }

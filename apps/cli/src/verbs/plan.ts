@@ -1,15 +1,24 @@
+import {
+  addedIds,
+  adviceOf,
+  checkOptions,
+  formatBytes,
+  formatDuration,
+  loraConfig,
+  type MemoryPlan,
+  maxSeqLength,
+  optional,
+  planTraining,
+  secondsOf,
+  text,
+  trainingOptions,
+} from '@qlorajs/session';
 import { openBackend } from '../io/backend.js';
 import { openBase } from '../io/base-folder.js';
-import { optional } from '../options/table.js';
-import { trainingOptions } from '../options/training-options.js';
-import { text } from '../options/value-types.js';
-import { adviceOf, type MemoryPlan, planTraining, secondsOf } from '../planning/plan-training.js';
+import { freeGraphicsMemory } from '../io/graphics-memory.js';
 import { measureRate, STORED_RATES } from '../planning/rate.js';
-import { formatBytes, formatDuration } from '../report/format.js';
 import type { Ui } from '../report/ui.js';
-import { checkOptions } from '../training/check-options.js';
-import { addedIds, maxSeqLength, prepareData } from '../training/data.js';
-import { loraConfig } from '../training/lora-config.js';
+import { prepareData } from '../training/data.js';
 import { verb } from './verb.js';
 
 function show(plan: MemoryPlan, seconds: number, ui: Ui): void {
@@ -46,7 +55,10 @@ export const plan = verb({
     try {
       const length = maxSeqLength(options.maxSeqLength, base);
       const { config } = base;
-      const planned = await planTraining({ options, config, lora, backend, data, length });
+      const planned = await planTraining({
+        ...{ options, config, lora, backend, data, length },
+        graphicsMemory: await freeGraphicsMemory(backend),
+      });
       const rate =
         backend.name === 'reference' ? STORED_RATES.wasm : await measureRate(backend, config);
       const seconds = secondsOf(planned, rate);

@@ -1,14 +1,12 @@
 import { QLoraError } from '@qlorajs/errors';
+import { baseOption, formatBytes, quantizationOptions, required, text } from '@qlorajs/session';
 import { placeFiles } from '../io/atomic.js';
 import { openBase } from '../io/base-folder.js';
 import { openOutput } from '../io/output-folder.js';
 import { openWeights } from '../model/load-model.js';
 import { type QuantizeReport, quantizeCheckpoint } from '../model/quantize-checkpoint.js';
-import { baseOption, quantizationOptions } from '../options/common-options.js';
-import { required } from '../options/table.js';
-import { text } from '../options/value-types.js';
-import { formatBytes, peakResidentBytes } from '../report/format.js';
 import { createProgress } from '../report/progress.js';
+import { peakResidentBytes } from '../report/resident.js';
 import { verb } from './verb.js';
 
 const { bnb_4bit_quant_type, bnb_4bit_use_double_quant } = quantizationOptions;

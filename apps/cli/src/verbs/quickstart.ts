@@ -3,17 +3,23 @@ import { fileURLToPath } from 'node:url';
 import type { Row } from '@qlorajs/dataset';
 import { QLoraError } from '@qlorajs/errors';
 import { phiNano } from '@qlorajs/phi-nano';
+import {
+  answer,
+  backendOptions,
+  formatBytes,
+  formatDuration,
+  generationOptions,
+  type OptionsOf,
+  option,
+  type TrainingOptions,
+  text,
+  tokensOf,
+  trainingOptions,
+  type Voice,
+  withDefaults,
+} from '@qlorajs/session';
 import { hasTutorFormat, quickstartQuestions, tutorDataset } from '@qlorajs/tutor-dataset';
-import { answer, tokensOf } from '../model/answer.js';
-import type { Voice } from '../model/session.js';
-import { backendOptions } from '../options/common-options.js';
-import { generationOptions } from '../options/generation-options.js';
-import { withDefaults } from '../options/resolve.js';
-import { type OptionsOf, option } from '../options/table.js';
-import { type TrainingOptions, trainingOptions } from '../options/training-options.js';
-import { text } from '../options/value-types.js';
 import { EXIT } from '../report/failure.js';
-import { formatBytes, formatDuration } from '../report/format.js';
 import { onInterrupt } from '../report/interrupt.js';
 import { createProgress } from '../report/progress.js';
 import { paint, type Ui } from '../report/ui.js';

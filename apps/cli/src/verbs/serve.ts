@@ -1,14 +1,17 @@
 import { QLoraError } from '@qlorajs/errors';
-import { openSession } from '../model/session.js';
 import {
   adaptersOption,
   backendOptions,
+  generationOptions,
+  integer,
+  number,
+  option,
+  optional,
   optionalBaseOption,
   quantizationOptions,
-} from '../options/common-options.js';
-import { generationOptions } from '../options/generation-options.js';
-import { option, optional } from '../options/table.js';
-import { integer, number, text } from '../options/value-types.js';
+  text,
+} from '@qlorajs/session';
+import { openSession } from '../model/session.js';
 import { onInterrupt } from '../report/interrupt.js';
 import { createApp } from '../serve/app.js';
 import { Engine } from '../serve/engine.js';

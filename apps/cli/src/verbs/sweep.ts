@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { required, text } from '@qlorajs/session';
 import { writeWhole } from '../io/atomic.js';
 import { openOutput } from '../io/output-folder.js';
-import { required } from '../options/table.js';
-import { text } from '../options/value-types.js';
 import { EXIT } from '../report/failure.js';
 import { onInterrupt } from '../report/interrupt.js';
 import type { Ui } from '../report/ui.js';

@@ -1,10 +1,8 @@
 import { buffer } from 'node:stream/consumers';
 import { QLoraError } from '@qlorajs/errors';
+import { adapterOption, option, readTokenizer, text } from '@qlorajs/session';
 import { openBase } from '../io/base-folder.js';
-import { readTokenizer } from '../model/tokenizer-files.js';
-import { adapterOption } from '../options/common-options.js';
-import { option } from '../options/table.js';
-import { text } from '../options/value-types.js';
+import { folderSource } from '../io/file-source.js';
 import { verb } from './verb.js';
 
 /** UTF-8 as it is: a byte order mark stays, because the tokenizer has a token for it. */
@@ -25,7 +23,7 @@ export const tokenize = verb({
   },
   async run({ base, adapter }, ui) {
     const folder = adapter ?? (await openBase(base, { ui, weights: false })).path;
-    const tokenizer = await readTokenizer(folder);
+    const tokenizer = await readTokenizer(folderSource(folder));
     if (tokenizer === null)
       throw new QLoraError('TOKENIZER_MISSING', `${folder} has no tokenizer.json`, {
         details: { folder },

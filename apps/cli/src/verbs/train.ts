@@ -1,6 +1,5 @@
-import { trainingOptions } from '../options/training-options.js';
+import { formatBytes, formatDuration, trainingOptions } from '@qlorajs/session';
 import { EXIT } from '../report/failure.js';
-import { formatBytes, formatDuration } from '../report/format.js';
 import { onInterrupt } from '../report/interrupt.js';
 import { createProgress } from '../report/progress.js';
 import { describeJob } from '../training/describe-job.js';

@@ -1,5 +1,4 @@
-import type { uiOptions } from '../options/common-options.js';
-import type { OptionsOf, OptionTable } from '../options/table.js';
+import type { OptionsOf, OptionTable, uiOptions } from '@qlorajs/session';
 import type { Ui } from '../report/ui.js';
 
 /** A verb of the command line. */

@@ -1,5 +1,4 @@
-import { withDefaults } from '../../src/options/resolve.js';
-import { type TrainingOptions, trainingOptions } from '../../src/options/training-options.js';
+import { type TrainingOptions, trainingOptions, withDefaults } from '@qlorajs/session';
 import type { Ui } from '../../src/report/ui.js';
 import { prepareTraining, type TrainingJob } from '../../src/training/prepare.js';
 import { type RunOutcome, TrainingRun } from '../../src/training/run.js';

@@ -1,8 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { personalities } from '@qlorajs/personalities';
+import { generationOptions, withDefaults } from '@qlorajs/session';
 import { openSession, type Session } from '../../src/model/session.js';
-import { generationOptions } from '../../src/options/generation-options.js';
-import { withDefaults } from '../../src/options/resolve.js';
 import { createUi } from '../../src/report/ui.js';
 import { type AppOptions, createApp } from '../../src/serve/app.js';
 import { Engine, type EngineLimits } from '../../src/serve/engine.js';

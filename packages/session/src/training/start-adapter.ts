@@ -7,19 +7,19 @@ import {
   matchTargets,
 } from '@qlorajs/lora';
 import { phiModules, phiSavableModules } from '@qlorajs/phi2-model';
-import type { TensorSource } from '@qlorajs/safetensors';
-import type { BaseFolder } from '../io/base-folder.js';
-import { embeddingShape } from '../model/embedding-shape.js';
-import { readAdapterFolder } from '../model/session.js';
-import type { Ui } from '../report/ui.js';
+import type { FolderSource, TensorSource } from '@qlorajs/safetensors';
+import type { Base } from '../base.js';
+import { readAdapter } from '../chat/voice.js';
+import { embeddingShape } from '../embedding-shape.js';
+import type { Notices } from '../notices.js';
 import { addedRows } from './added-rows.js';
 
 /** Where a run's adapter comes from. */
 export interface AdapterOrigin {
   readonly config: LoraConfig;
-  /** A checkpoint's folder or `init_adapter`; null: a new one. */
-  readonly folder: string | null;
-  readonly base: BaseFolder;
+  /** A checkpoint's or `init_adapter`'s; null: a new one. */
+  readonly folder: FolderSource | null;
+  readonly base: Base;
   readonly weights: TensorSource;
   /** Tokens that the base has seen; those that the chat format added follow. */
   readonly knownTokens: number;
@@ -57,7 +57,7 @@ export async function startAdapter(
   backend: Backend,
   origin: AdapterOrigin,
   rowNorms: (names: readonly string[]) => Promise<ReadonlyMap<string, Float32Array>>,
-  ui: Ui,
+  notices: Notices,
 ): Promise<LoraAdapter> {
   const { config, folder, base, seed } = origin;
   const modules = phiModules(base.config);
@@ -66,7 +66,7 @@ export async function startAdapter(
     savable: phiSavableModules(base.config),
   };
   if (folder !== null) {
-    const { files } = await readAdapterFolder(folder, ui);
+    const { files } = await readAdapter(folder, notices);
     return loadAdapter(backend, files, modules, shapes);
   }
   const targets = config.useDora ? matchTargets(config, modules).map(({ name }) => name) : [];

@@ -1,14 +1,9 @@
-import { join } from 'node:path';
+import type { FolderSource } from '@qlorajs/safetensors';
 import { loadTokenizer, type Tokenizer } from '@qlorajs/tokenizer';
-import { kindOf, readText } from '../io/read.js';
-
-async function textIfThere(folder: string, file: string): Promise<string | undefined> {
-  const path = join(folder, file);
-  return (await kindOf(path)) === 'file' ? readText(path) : undefined;
-}
+import { textIfThere } from '../read-folder.js';
 
 /** The tokenizer of a model or adapter folder; null where there is no tokenizer.json. */
-export async function readTokenizer(folder: string): Promise<Tokenizer | null> {
+export async function readTokenizer(folder: FolderSource): Promise<Tokenizer | null> {
   const tokenizerJson = await textIfThere(folder, 'tokenizer.json');
   if (tokenizerJson === undefined) return null;
   return loadTokenizer({

@@ -1,6 +1,6 @@
 import { INITIAL_STATE, type StepEvent } from '@qlorajs/trainer';
 import { expect, test } from 'vitest';
-import { withDefaults } from '../options/resolve.js';
+import { withDefaults } from '../options/defaults.js';
 import { trainingOptions } from '../options/training-options.js';
 import { History, type HistoryEntry } from './history.js';
 import { plotLosses, ticks } from './loss-plot.js';

@@ -1,12 +1,10 @@
-import { basename, resolve } from 'node:path';
 import type { ChatMessage } from '@qlorajs/chat-template';
 import { QLoraError } from '@qlorajs/errors';
-import { Decoder } from '@qlorajs/phi2-model';
+import { Decoder, type PhiModel } from '@qlorajs/phi2-model';
 import type { GenerationSettings } from '../options/generation-options.js';
 import { nearest } from '../options/nearest.js';
-import type { Ui } from '../report/ui.js';
 import { type Answer, type AnswerContext, answer, systemMessage, tokensOf } from './answer.js';
-import { addVoice, readAdapterFolder, type Session, type Voice } from './session.js';
+import type { Voice } from './voice.js';
 
 /** An answer, and how many old turns had to go to make room for it. */
 export interface Turn extends Answer {
@@ -25,7 +23,7 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
  * another voice starts from an empty cache, because it sees the same words differently.
  */
 export class Conversation {
-  readonly #session: Session;
+  readonly #model: PhiModel;
   #system: string | undefined;
   readonly #decoder: Decoder;
   /** What the decoder holds. */
@@ -34,12 +32,15 @@ export class Conversation {
   #voice: Voice;
   readonly #voices: Voice[];
 
-  constructor(session: Session, system: string | undefined) {
-    this.#session = session;
+  constructor(
+    { model, voices }: { readonly model: PhiModel; readonly voices: readonly Voice[] },
+    system: string | undefined,
+  ) {
+    this.#model = model;
     this.#system = system;
-    this.#decoder = new Decoder(session.model);
-    this.#voice = session.voices[0];
-    this.#voices = [...session.voices];
+    this.#decoder = new Decoder(model);
+    this.#voice = voices[0];
+    this.#voices = [...voices];
   }
 
   get voices(): readonly Voice[] {
@@ -99,18 +100,13 @@ export class Conversation {
   /** Another voice goes on with the same conversation. @throws QLoraError `CHAT_VOICE` */
   use(name: string): void {
     this.#voice = this.voiceCalled(name);
-    this.#session.model.attach(this.#voice.adapter);
+    this.#model.attach(this.#voice.adapter);
     this.#held = [];
   }
 
-  /** Puts another adapter on the base and returns the name of its voice. */
-  async load(folder: string, ui: Ui): Promise<string> {
-    const short = basename(resolve(folder));
-    const taken = this.#voices.some(({ name }) => name === short);
-    const name = taken ? folder : short;
-    const voice = await addVoice(this.#session, await readAdapterFolder(folder, ui), name);
+  /** One more voice to choose from. */
+  add(voice: Voice): void {
     this.#voices.push(voice);
-    return name;
   }
 
   /** Drops the oldest exchanges until the prompt leaves room for an answer. */
@@ -138,7 +134,7 @@ export class Conversation {
       this.#decoder.truncate(kept);
       this.#held = ids.slice(0, kept);
       const said: number[] = [];
-      const result = await answer(this.#session.model, this.#voice, ids.slice(kept), settings, {
+      const result = await answer(this.#model, this.#voice, ids.slice(kept), settings, {
         ...context,
         decoder: this.#decoder,
         history: this.#held,

@@ -3,9 +3,8 @@ import type { Tier } from '@qlorajs/compute-webgpu';
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraConfig } from '@qlorajs/lora';
 import type { PhiConfig } from '@qlorajs/phi2-model';
-import { graphicsMemory } from '../io/graphics-memory.js';
+import { formatBytes } from '../format.js';
 import type { TrainingOptions } from '../options/training-options.js';
-import { formatBytes } from '../report/format.js';
 import type { PreparedData } from '../training/data.js';
 import { planRun } from '../training/run-plan.js';
 import { fillShare, largestShape } from './batch-shapes.js';
@@ -38,15 +37,15 @@ export interface PlanArgs {
   /** null: any rows of `max_seq_length`. */
   readonly data: Pick<PreparedData, 'train' | 'evaluation'> | null;
   readonly length: number;
+  /** Free bytes of the GPU, where the app can tell. */
+  readonly graphicsMemory?: number | null;
 }
 
 /** Bytes that the device has: what was asked for, else what it says of itself. */
-async function budgetOf({ options, backend }: PlanArgs): Promise<number | null> {
+function budgetOf({ options, backend, graphicsMemory }: PlanArgs): number | null {
   if (options.vramBudget !== undefined) return options.vramBudget;
   if (backend.name === 'wasm') return Number(backend.info.memoryLimit);
-  if (backend.name !== 'webgpu') return null;
-  const [card] = await graphicsMemory();
-  return card ? card.free : null;
+  return backend.name === 'webgpu' ? (graphicsMemory ?? null) : null;
 }
 
 /** Without data every token of every row is trained on. */
@@ -60,7 +59,7 @@ export async function planTraining(args: PlanArgs): Promise<MemoryPlan> {
   const { options, config, lora, backend, data } = args;
   const run = planRun(options, data?.train.batchesPerEpoch ?? 1);
   const microBatches = Math.ceil((run.totalSteps * run.batchesPerEpoch) / run.stepsPerEpoch);
-  const budgetBytes = await budgetOf(args);
+  const budgetBytes = budgetOf(args);
   const dry: DryRunArgs = {
     ...{ config, lora, options },
     engine: {

@@ -7,9 +7,9 @@ import {
   unmatchedTargets,
 } from '@qlorajs/lora';
 import { phiModules, phiSavableModules } from '@qlorajs/phi2-model';
-import type { BaseFolder } from '../io/base-folder.js';
+import type { Base } from '../base.js';
+import type { Notices } from '../notices.js';
 import type { TrainingOptions } from '../options/training-options.js';
-import type { Ui } from '../report/ui.js';
 
 /**
  * The configuration of a new adapter, checked against the base.
@@ -18,9 +18,9 @@ import type { Ui } from '../report/ui.js';
  */
 export function loraConfig(
   options: TrainingOptions,
-  base: BaseFolder,
+  base: Base,
   addedIds: readonly number[],
-  ui: Ui,
+  notices: Notices,
 ): LoraConfig {
   const saves = (name: string) => (options.modulesToSave ?? []).some((each) => name.endsWith(each));
   const tables = ['embed_tokens', 'lm_head'].filter((each) => !saves(`model.${each}`));
@@ -43,12 +43,12 @@ export function loraConfig(
   const modules = phiModules(base.config);
   matchTargets(config, modules);
   for (const name of unmatchedTargets(config, modules))
-    ui.warn(`target_modules: ${name} matches no linear layer of the base`);
+    notices.warn(`target_modules: ${name} matches no linear layer of the base`);
   return config;
 }
 
 /** Trainable numbers of an adapter with this configuration. */
-export function adapterParameters(config: LoraConfig, base: BaseFolder): number {
+export function adapterParameters(config: LoraConfig, base: Base): number {
   const layers = matchTargets(config, phiModules(base.config)).map(
     ({ name, inFeatures, outFeatures }) =>
       rankAndScaling(config, name).rank * (inFeatures + outFeatures) +

@@ -7,7 +7,6 @@ import {
 } from '@qlorajs/chat-template';
 import { QLoraError } from '@qlorajs/errors';
 import type { Tokenizer } from '@qlorajs/tokenizer';
-import { readText } from '../io/read.js';
 
 /** How a chat becomes tokens, and where an answer ends. */
 export interface ChatFormat {
@@ -57,20 +56,20 @@ function tutorFormat(tokenizer: Tokenizer, rows: number): ChatFormat {
 
 /**
  * Chooses the chat format.
- * @param choice `tutor`, `base` (the tokenizer's own), a file; left out: its own if it has one, else tutor
+ * @param choice `tutor`, `base` (the tokenizer's own), a Jinja source; left out: its own if it has one,
+ * else tutor
  * @param rows of the base's embedding, where added tokens must fit
  * @throws QLoraError `CHAT_TEMPLATE_MISSING` when `base` is asked for and there is none
  */
-export async function chooseChatFormat(
+export function chooseChatFormat(
   tokenizer: Tokenizer,
-  choice: string | undefined,
+  choice: 'tutor' | 'base' | { readonly source: string } | undefined,
   rows: number,
-): Promise<ChatFormat> {
+): ChatFormat {
   const own = tokenizer.chatTemplate;
   if (choice === 'tutor' || (choice === undefined && own === null))
     return tutorFormat(tokenizer, rows);
-  if (choice !== undefined && choice !== 'base')
-    return formatOf(tokenizer, await readText(choice), []);
+  if (typeof choice === 'object') return formatOf(tokenizer, choice.source, []);
   if (own === null)
     throw new QLoraError(
       'CHAT_TEMPLATE_MISSING',

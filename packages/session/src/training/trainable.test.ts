@@ -9,11 +9,9 @@ import {
   tinyBatch,
   tinyModel,
   tinyTokens,
-} from '../../../../packages/phi2-model/test/tiny-model.js';
-import type { Ui } from '../report/ui.js';
-import type { TrainingJob } from './prepare.js';
+} from '../../../phi2-model/test/tiny-model.js';
 import { splitBatch } from './split-batch.js';
-import { trainable } from './trainable.js';
+import { type TrainableParts, trainable } from './trainable.js';
 
 const batch: Batch = { ...tinyBatch, trainedTokens: tinyTokens, lines: [[1], [2]] };
 
@@ -40,8 +38,8 @@ async function run(backend: Backend, autoFit: boolean, perDeviceTrainBatchSize =
     perDeviceTrainBatchSize,
   };
   const told: string[] = [];
-  const ui = { warn: (text: string) => told.push(text) } as unknown as Ui;
-  const job = { model, options, pagers: {} } as unknown as TrainingJob;
+  const ui = { warn: (text: string) => told.push(text) };
+  const job = { model, options, pagers: {} } as unknown as TrainableParts;
   const trained = trainable(job, ui);
   backend.resetPeak();
   const loop = train({

@@ -4,7 +4,7 @@ import { isQLoraError } from '@qlorajs/errors';
 import { createEmptyAdapter, type LoraConfig } from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
 import { type LabelledBatch, type PhiConfig, planPhi } from '@qlorajs/phi2-model';
-import { embeddingShape } from '../model/embedding-shape.js';
+import { embeddingShape } from '../embedding-shape.js';
 import type { TrainingOptions } from '../options/training-options.js';
 import { createPagers, type PagingOptions } from './pagers.js';
 import { partsOf } from './parts.js';

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import type { ChatMessage } from '@qlorajs/chat-template';
 import { QLoraError } from '@qlorajs/errors';
 import {
@@ -9,8 +8,9 @@ import {
   StopStrings,
 } from '@qlorajs/phi2-model';
 import type { GenerationSettings } from '../options/generation-options.js';
+import { turn } from '../turn.js';
 import { promptIds } from './chat-format.js';
-import type { Voice } from './session.js';
+import type { Voice } from './voice.js';
 
 /** What came out. */
 export interface Answer {

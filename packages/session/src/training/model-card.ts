@@ -1,6 +1,5 @@
-import type { BaseFolder } from '../io/base-folder.js';
+import { formatBytes, formatCount, formatDuration, formatRate } from '../format.js';
 import type { TrainingOptions } from '../options/training-options.js';
-import { formatBytes, formatCount, formatDuration, formatRate } from '../report/format.js';
 
 /** What a run came to. */
 export interface RunSummary {
@@ -20,7 +19,8 @@ export interface RunSummary {
   readonly allParameters: number;
   readonly adapterBytes: number;
   readonly peakBackendBytes: number;
-  readonly peakResidentBytes: number;
+  /** null: the host does not say. */
+  readonly peakResidentBytes: number | null;
   readonly backend: string;
 }
 
@@ -53,7 +53,7 @@ function figures(summary: RunSummary): string {
     ['adapter', formatBytes(summary.adapterBytes)],
     [
       'peak memory',
-      `${formatBytes(summary.peakBackendBytes)} on the ${summary.backend} backend, ${formatBytes(summary.peakResidentBytes)} of the process`,
+      `${formatBytes(summary.peakBackendBytes)} on the ${summary.backend} backend${summary.peakResidentBytes === null ? '' : `, ${formatBytes(summary.peakResidentBytes)} of the process`}`,
     ],
   ]);
 }
@@ -80,7 +80,7 @@ function settings(options: TrainingOptions): string {
 
 /** README.md of an adapter folder: a model card with the figures of its run. */
 export function modelCard(
-  base: BaseFolder,
+  base: { readonly name: string },
   options: TrainingOptions,
   summary: RunSummary,
   version: string,

@@ -1,9 +1,11 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import type { Batch } from '@qlorajs/dataset';
 import { isQLoraError } from '@qlorajs/errors';
+import type { PhiModel } from '@qlorajs/phi2-model';
 import type { TrainableModel } from '@qlorajs/trainer';
-import type { Ui } from '../report/ui.js';
-import type { TrainingJob } from './prepare.js';
+import type { Notices } from '../notices.js';
+import type { TrainingOptions } from '../options/training-options.js';
+import type { Pagers } from '../planning/pagers.js';
+import { turn } from '../turn.js';
 import { splitBatch } from './split-batch.js';
 
 /** What the loop trains, and how it mends a shortage of memory. */
@@ -12,8 +14,18 @@ export interface Trainable extends TrainableModel<Batch> {
   mend(error: unknown): boolean;
 }
 
+/** What of a run's preparation the loop's model is made of. */
+export interface TrainableParts {
+  readonly model: PhiModel;
+  readonly options: Pick<
+    TrainingOptions,
+    'gradientCheckpointing' | 'neftuneNoiseAlpha' | 'autoFit' | 'perDeviceTrainBatchSize'
+  >;
+  readonly pagers: Pick<Pagers, 'inputs'>;
+}
+
 /** The model as the loop sees it; between micro-batches Ctrl-C gets its turn. */
-export function trainable({ model, options, pagers }: TrainingJob, ui: Ui): Trainable {
+export function trainable({ model, options, pagers }: TrainableParts, notices: Notices): Trainable {
   const { gradientCheckpointing, neftuneNoiseAlpha, autoFit } = options;
   const settings = {
     neftuneNoiseAlpha,
@@ -43,7 +55,7 @@ export function trainable({ model, options, pagers }: TrainingJob, ui: Ui): Trai
       rows = Math.ceil(rows / 2);
       // Buffers of the size that did not fit.
       model.workspace.dispose();
-      ui.warn(
+      notices.warn(
         `out of memory: the step is taken again with ${rows} ${rows === 1 ? 'row' : 'rows'} at a time, to the same result`,
       );
       return true;

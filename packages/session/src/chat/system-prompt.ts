@@ -1,6 +1,6 @@
-import { join } from 'node:path';
 import type { Row } from '@qlorajs/dataset';
-import { kindOf, readJson } from '../io/read.js';
+import type { FolderSource } from '@qlorajs/safetensors';
+import { jsonIfThere } from '../read-folder.js';
 
 const CONFIG_FILE = 'tokenizer_config.json';
 const KEY = 'default_system_prompt';
@@ -33,9 +33,8 @@ export function withSystemPrompt(
 }
 
 /** The system message that a folder's adapter was trained with, if it records one. */
-export async function readSystemPrompt(folder: string): Promise<string | undefined> {
-  const path = join(folder, CONFIG_FILE);
-  if ((await kindOf(path)) !== 'file') return undefined;
-  const prompt = ((await readJson(path)) as Record<string, unknown> | null)?.[KEY];
+export async function readSystemPrompt(folder: FolderSource): Promise<string | undefined> {
+  const config = (await jsonIfThere(folder, CONFIG_FILE)) as Record<string, unknown> | null;
+  const prompt = config?.[KEY];
   return typeof prompt === 'string' ? prompt : undefined;
 }

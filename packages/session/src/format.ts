@@ -26,8 +26,3 @@ export function formatRate(value: number): string {
     ? value.toExponential(2)
     : String(Number(value.toPrecision(4)));
 }
-
-/** Most memory that the process held so far. */
-export function peakResidentBytes(): number {
-  return process.resourceUsage().maxRSS * 1024;
-}

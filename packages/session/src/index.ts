@@ -1,0 +1,116 @@
+export { type Base, readBase } from './base.js';
+export {
+  type Answer,
+  type AnswerContext,
+  answer,
+  systemMessage,
+  tokensOf,
+} from './chat/answer.js';
+export {
+  type ChatFormat,
+  chooseChatFormat,
+  ownFormat,
+  promptIds,
+  tutorFormat,
+} from './chat/chat-format.js';
+export { Conversation, type Turn } from './chat/conversation.js';
+export { commonSystemPrompt, readSystemPrompt, withSystemPrompt } from './chat/system-prompt.js';
+export { readTokenizer } from './chat/tokenizer-files.js';
+export { type AdapterFolder, addVoice, readAdapter, type Voice, voiceOf } from './chat/voice.js';
+export { embeddingShape } from './embedding-shape.js';
+export { formatBytes, formatCount, formatDuration, formatRate } from './format.js';
+export type { Notices } from './notices.js';
+export {
+  adapterOption,
+  adaptersOption,
+  backendOptions,
+  baseOption,
+  optionalBaseOption,
+  quantizationOptions,
+  uiOptions,
+} from './options/common-options.js';
+export { withDefaults } from './options/defaults.js';
+export { type GenerationSettings, generationOptions } from './options/generation-options.js';
+export { nearest } from './options/nearest.js';
+export {
+  camelCase,
+  flagOf,
+  type OptionSpec,
+  type OptionsOf,
+  type OptionTable,
+  option,
+  optional,
+  required,
+} from './options/table.js';
+export { type TrainingOptions, trainingOptions } from './options/training-options.js';
+export {
+  anyText,
+  byteSize,
+  choice,
+  integer,
+  modules,
+  number,
+  patterns,
+  text,
+  texts,
+  toggle,
+  toggleOr,
+  type ValueType,
+  whole,
+} from './options/value-types.js';
+export {
+  type BatchShape,
+  batchOf,
+  type DryRunArgs,
+  type DryRunResult,
+  dryRun,
+  type MemoryOptions,
+  type PlannedEngine,
+} from './planning/dry-run.js';
+export { type Change, changesFor, type Fit, type FitOptions, findFit } from './planning/fit.js';
+export { canPageBlocks, createPagers, type Pagers, type PagingOptions } from './planning/pagers.js';
+export {
+  adviceOf,
+  doesNotFit,
+  type MemoryPlan,
+  type PlanArgs,
+  planTraining,
+  secondsOf,
+} from './planning/plan-training.js';
+export { jsonIfThere, textIfThere } from './read-folder.js';
+export { adapterFiles, type FolderContent } from './training/adapter-files.js';
+export { addedRows } from './training/added-rows.js';
+export { evaluationBatches, splitExamples, trainingBatches } from './training/batch-source.js';
+export { BestAdapter } from './training/best-adapter.js';
+export { checkOptions } from './training/check-options.js';
+export {
+  CHECKPOINT_FILES,
+  type CheckpointContent,
+  type CheckpointState,
+  checkpointFiles,
+  readCheckpoint,
+  type TrainingArgs,
+} from './training/checkpoint.js';
+export {
+  addedIds,
+  batchExamples,
+  formatForRows,
+  maxSeqLength,
+  type PreparedData,
+  tokenizeOptions,
+} from './training/data.js';
+export { type Figures, History, type HistoryEntry, type StepRecord } from './training/history.js';
+export { adapterParameters, loraConfig } from './training/lora-config.js';
+export { plotLosses } from './training/loss-plot.js';
+export { modelCard, type RunSummary } from './training/model-card.js';
+export { planRun, type RunPlan } from './training/run-plan.js';
+export { formatRunState, parseRunState, type RunState } from './training/run-state.js';
+export { optimizerOptions } from './training/optimizer-options.js';
+export { type AdapterOrigin, startAdapter } from './training/start-adapter.js';
+export { type Trainable, type TrainableParts, trainable } from './training/trainable.js';
+export {
+  formatTrainerState,
+  parseTrainerState,
+  type StateOptions,
+} from './training/trainer-state.js';
+export { turn } from './turn.js';

@@ -1,0 +1,3 @@
+import { defineLibrary } from '@qlorajs/build/tsup';
+
+export default defineLibrary();
