@@ -13,12 +13,14 @@ export {
   promptIds,
   tutorFormat,
 } from './chat/chat-format.js';
+export { type Compared, compareVoices } from './chat/compare.js';
 export { Conversation, type Turn } from './chat/conversation.js';
 export { commonSystemPrompt, readSystemPrompt, withSystemPrompt } from './chat/system-prompt.js';
 export { readTokenizer } from './chat/tokenizer-files.js';
 export { type AdapterFolder, addVoice, readAdapter, type Voice, voiceOf } from './chat/voice.js';
 export { embeddingShape } from './embedding-shape.js';
 export { formatBytes, formatCount, formatDuration, formatRate } from './format.js';
+export { type ByteSink, Nf4Writer } from './nf4-writer.js';
 export type { Notices } from './notices.js';
 export {
   adapterOption,
@@ -77,6 +79,8 @@ export {
   planTraining,
   secondsOf,
 } from './planning/plan-training.js';
+export { measureRate, STORED_RATES } from './planning/rate.js';
+export { withQuantizationConfig } from './quantized-config.js';
 export { jsonIfThere, textIfThere } from './read-folder.js';
 export { adapterFiles, type FolderContent } from './training/adapter-files.js';
 export { addedRows } from './training/added-rows.js';

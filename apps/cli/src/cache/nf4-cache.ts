@@ -11,8 +11,8 @@ import type { BaseFolder } from '../io/base-folder.js';
 import { kindOf } from '../io/read.js';
 import type { Ui } from '../report/ui.js';
 import { cacheFolder, removeCached } from './cache-folder.js';
+import { createNf4File } from './nf4-file.js';
 import { withCachedLinears } from './nf4-reader.js';
-import { Nf4Writer } from './nf4-writer.js';
 
 /** Stored bytes of linear layers from which quantizing them takes longer than a person likes to wait. */
 const WORTH_KEEPING = 256e6;
@@ -128,19 +128,20 @@ export async function loadAndKeep<T>(
   let loaded: { readonly value: T } | null = null;
   try {
     await besideThenRename(slot.path, async (temporary) => {
-      const writer = await Nf4Writer.create(temporary, slot.linears);
+      const file = await createNf4File(temporary, slot.linears);
       try {
         const value = await load(async (name, tensor) => {
           if (failure) return;
-          await writer.add(name, tensor).catch((error: unknown) => {
+          await file.writer.add(name, tensor).catch((error: unknown) => {
             failure = error;
           });
         });
         loaded = { value };
         if (failure) throw failure;
-        await writer.finish({ base: base.path });
+        await file.writer.finish({ base: base.path });
+        await file.sync();
       } finally {
-        await writer.abandon();
+        await file.close();
       }
     });
   } catch (error) {

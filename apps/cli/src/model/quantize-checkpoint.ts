@@ -1,13 +1,14 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkTensors, phiModules, phiTensors } from '@qlorajs/phi2-model';
-import { quantizeNf4, toBitsandbytes, toQuantizationConfig } from '@qlorajs/quant-nf4';
+import { quantizeNf4, toBitsandbytes } from '@qlorajs/quant-nf4';
 import {
   planShards,
   safetensorsChunks,
   type TensorInfo,
   type TensorSource,
 } from '@qlorajs/safetensors';
+import { withQuantizationConfig } from '@qlorajs/session';
 import type { BaseFolder } from '../io/base-folder.js';
 import { kindOf, readText } from '../io/read.js';
 import { type Place, ScratchFile } from '../io/scratch-file.js';
@@ -125,12 +126,8 @@ async function copyCompanions(
   folder: string,
   doubleQuant: boolean,
 ): Promise<string[]> {
-  // As text: JSON.stringify would turn the 0.0 of a float into 0, which transformers refuses.
-  const source = (await readText(join(base.path, 'config.json'))).trimEnd();
-  const quantization = JSON.stringify(toQuantizationConfig({ doubleQuant }), null, 2);
-  const entry = `"quantization_config": ${quantization}`.replaceAll('\n', '\n  ');
-  const config = `${source.slice(0, source.lastIndexOf('}')).trimEnd()},\n  ${entry}\n}\n`;
-  await writeFile(join(folder, 'config.json'), config);
+  const config = await readText(join(base.path, 'config.json'));
+  await writeFile(join(folder, 'config.json'), withQuantizationConfig(config, doubleQuant));
   const copied: string[] = [];
   for (const file of COMPANIONS) {
     if ((await kindOf(join(base.path, file))) !== 'file') continue;

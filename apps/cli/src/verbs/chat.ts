@@ -2,6 +2,7 @@ import {
   adaptersOption,
   backendOptions,
   Conversation,
+  compareVoices,
   type GenerationSettings,
   generationOptions,
   optionalBaseOption,
@@ -10,7 +11,6 @@ import {
 } from '@qlorajs/session';
 import { columns } from '../chat/columns.js';
 import { type CommandContext, runCommand } from '../chat/commands.js';
-import { compareVoices } from '../chat/compare.js';
 import { Console } from '../chat/console.js';
 import { loadVoice, openSession, type Session } from '../model/session.js';
 import { EXIT } from '../report/failure.js';
@@ -51,7 +51,7 @@ function talk(
     async compare(names, question) {
       const voices = names.map((name) => conversation.voiceCalled(name));
       const answers = await terminal.during((signal) =>
-        compareVoices(session, voices, question, settings, {
+        compareVoices(session.model, voices, question, settings, {
           ...{ system: conversation.givenSystem, signal },
         }),
       );

@@ -7,8 +7,10 @@ import {
   loraConfig,
   type MemoryPlan,
   maxSeqLength,
+  measureRate,
   optional,
   planTraining,
+  STORED_RATES,
   secondsOf,
   text,
   trainingOptions,
@@ -16,7 +18,6 @@ import {
 import { openBackend } from '../io/backend.js';
 import { openBase } from '../io/base-folder.js';
 import { freeGraphicsMemory } from '../io/graphics-memory.js';
-import { measureRate, STORED_RATES } from '../planning/rate.js';
 import type { Ui } from '../report/ui.js';
 import { prepareData } from '../training/data.js';
 import { verb } from './verb.js';

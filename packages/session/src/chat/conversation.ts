@@ -62,7 +62,7 @@ export class Conversation {
     return this.systemMessages[0]?.content ?? '';
   }
 
-  set system(text: string) {
+  set system(text: string | undefined) {
     this.#system = text;
   }
 
