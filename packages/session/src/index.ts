@@ -11,7 +11,6 @@ export {
   chooseChatFormat,
   ownFormat,
   promptIds,
-  tutorFormat,
 } from './chat/chat-format.js';
 export { type Compared, compareVoices } from './chat/compare.js';
 export { Conversation, type Turn } from './chat/conversation.js';
@@ -69,7 +68,7 @@ export {
   type MemoryOptions,
   type PlannedEngine,
 } from './planning/dry-run.js';
-export { type Change, changesFor, type Fit, type FitOptions, findFit } from './planning/fit.js';
+export { type Change, type Fit, type FitOptions, findFit } from './planning/fit.js';
 export { canPageBlocks, createPagers, type Pagers, type PagingOptions } from './planning/pagers.js';
 export {
   adviceOf,
@@ -107,9 +106,9 @@ export { type Figures, History, type HistoryEntry, type StepRecord } from './tra
 export { adapterParameters, loraConfig } from './training/lora-config.js';
 export { plotLosses } from './training/loss-plot.js';
 export { modelCard, type RunSummary } from './training/model-card.js';
+export { optimizerOptions } from './training/optimizer-options.js';
 export { planRun, type RunPlan } from './training/run-plan.js';
 export { formatRunState, parseRunState, type RunState } from './training/run-state.js';
-export { optimizerOptions } from './training/optimizer-options.js';
 export { type AdapterOrigin, startAdapter } from './training/start-adapter.js';
 export { type Trainable, type TrainableParts, trainable } from './training/trainable.js';
 export {

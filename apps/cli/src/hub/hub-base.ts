@@ -1,7 +1,7 @@
-import { formatBytes, formatDuration } from '@qlorajs/session';
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isQLoraError, QLoraError } from '@qlorajs/errors';
+import { formatBytes, formatDuration } from '@qlorajs/session';
 import { withFile } from '../io/file-error.js';
 import { lockFolder } from '../io/lock.js';
 import { kindOf } from '../io/read.js';
