@@ -5,7 +5,7 @@ import { createAdamW } from '@qlorajs/paged-optim';
 import { loadPhi, parsePhiConfig, phiTensors, planPhi } from '@qlorajs/phi2-model';
 import { memoryFolder, openCheckpoint, writeSafetensors } from '@qlorajs/safetensors';
 import { describe, expect, test } from 'vitest';
-import { withDefaults } from '../options/resolve.js';
+import { withDefaults } from '../options/defaults.js';
 import { trainingOptions } from '../options/training-options.js';
 import {
   type BatchShape,
