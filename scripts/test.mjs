@@ -13,4 +13,5 @@ stage('layers', () =>
 // One program for all packages: each alone would read its neighbours' sources again.
 stage('typecheck', () => tool('tsc', ['-p', '.']));
 stage('packages', () => run(process.execPath, ['tools/publish/check.mjs']));
+stage('consumers', () => run(process.execPath, ['tools/publish/consumers.mjs']));
 stage('tests', () => tool('vitest', ['run', ...process.argv.slice(2)]));

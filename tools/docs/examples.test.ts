@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { format } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
 import { examplesOf, packageFolders } from './examples.js';
 
@@ -16,9 +17,7 @@ describe.each(packageFolders())('%s', (folder) => {
     test(`${example.name} runs and prints what it says`, async () => {
       const printed: string[] = [];
       const log = vi.spyOn(console, 'log').mockImplementation((...values: unknown[]) => {
-        printed.push(
-          values.map((value) => (typeof value === 'string' ? value : String(value))).join(' '),
-        );
+        printed.push(format(...values)); // as Node's console writes it
       });
       try {
         await import(/* @vite-ignore */ example.module);

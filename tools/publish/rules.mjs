@@ -8,6 +8,7 @@ const LIGHT = new Set([
   '@huggingface/tokenizers',
   '@webgpu/types',
   'pure-rand',
+  're2js',
   'zod',
 ]);
 
@@ -50,6 +51,12 @@ function* ofLibrary({ folder }, manifest) {
   const readme = readFileSync(join(folder, 'README.md'), 'utf8');
   for (const [what, pattern] of README_PARTS)
     if (!pattern.test(readme)) yield `README.md has no ${what}`;
+  const [, installed = ''] = /^npm install (.*)$/m.exec(readme) ?? [];
+  for (const [, name] of readme.matchAll(
+    /^(?:import|\}).* from '((?:@[^'/]+\/)?[^':/]+)[^':]*';$/gm,
+  ))
+    if (!installed.split(' ').includes(name))
+      yield `README.md imports ${name}, which its install line leaves out`;
 }
 
 /** What is wrong with a package; `files` are the names in its tarball. */

@@ -15,7 +15,7 @@ const LIMITS = {
   '@qlorajs/dataset': 95,
   '@qlorajs/errors': 1,
   '@qlorajs/gguf': 4,
-  '@qlorajs/lora': 105,
+  '@qlorajs/lora': 145,
   '@qlorajs/paged-optim': 8,
   '@qlorajs/personalities': 1,
   '@qlorajs/phi-nano': 1,

@@ -1,4 +1,5 @@
 import { QLoraError } from '@qlorajs/errors';
+import { TemplateLimit } from './bounded-interpreter.js';
 
 /** Jinja's sandbox in Python allows no longer range either. */
 const MAX_RANGE = 100_000;
@@ -75,6 +76,13 @@ export function renderError(cause: unknown): QLoraError {
       'CHAT_TEMPLATE_RAISED',
       `The chat template refuses these messages: ${reason}; change the messages as it asks`,
       { cause, details: { reason } },
+    );
+  }
+  if (cause instanceof TemplateLimit) {
+    return new QLoraError(
+      'CHAT_TEMPLATE_LIMIT',
+      `The chat template was stopped: ${reason}; shorten the messages, or take another template`,
+      { cause, details: { limit: cause.limit } },
     );
   }
   return new QLoraError(

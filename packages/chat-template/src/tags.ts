@@ -25,6 +25,8 @@ function tagEnd(source: string, from: number, closing: string): number {
       position += string[0].length;
       continue;
     }
+    // A quote that is never closed: neither is the tag, and looking on would take a square of time.
+    if (closing !== '#}' && /['"]/.test(source[position]!)) return -1;
     // `{{ {"a": {}} }}`: braces of a literal do not close the expression.
     if (closing === '}}' && source[position] === '{') depth++;
     if (closing === '}}' && source[position] === '}' && depth > 0) depth--;

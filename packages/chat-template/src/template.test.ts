@@ -170,7 +170,7 @@ describe('errors', () => {
     [
       'doubling',
       "{% set n = namespace(s='x') %}{% for i in range(25) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s }}",
-      'CHAT_TEMPLATE_OUTPUT',
+      'CHAT_TEMPLATE_LIMIT',
     ],
   ])('%s is refused', (_name, source, code) => {
     const template = compileChatTemplate(source);

@@ -1,5 +1,6 @@
-import { Environment, Interpreter, Template } from '@huggingface/jinja';
+import { Environment, Template } from '@huggingface/jinja';
 import { QLoraError } from '@qlorajs/errors';
+import { BoundedInterpreter } from './bounded-interpreter.js';
 import { type Diagnosis, diagnose } from './diagnose.js';
 import {
   extractSpans,
@@ -49,13 +50,16 @@ export interface ChatTemplate {
   readonly hasGenerationTags: boolean;
   /**
    * @throws QLoraError `CHAT_TEMPLATE_RAISED` when the template calls `raise_exception`,
-   * `CHAT_TEMPLATE_RENDER` when it fails, `CHAT_TEMPLATE_OUTPUT` when the text is too long.
+   * `CHAT_TEMPLATE_LIMIT` when it is stopped, since it takes too long or writes too much;
+   * `CHAT_TEMPLATE_RENDER` when it fails otherwise.
    */
   render(messages: readonly ChatMessage[], options?: RenderOptions): RenderedChat;
 }
 
-/** In UTF-16 units: far above any context window, far below what exhausts memory. */
-const MAX_OUTPUT = 16 * 2 ** 20;
+/** In UTF-16 units; the templates of Hugging Face models have 1,000 to 20,000. */
+const MAX_SOURCE = 2 ** 20;
+/** Longer runs of white space make the library's own patterns slow: it needs their square. */
+const LONG_SPACE = /\s{1001}/;
 
 function syntaxError(source: string, cause?: unknown): QLoraError {
   const found: Diagnosis | null = diagnose(source);
@@ -65,6 +69,15 @@ function syntaxError(source: string, cause?: unknown): QLoraError {
     'CHAT_TEMPLATE_SYNTAX',
     `The chat template does not compile${where}: ${reason}; mend the template, or take another one`,
     { cause, details: { reason, ...(found && { line: found.line }) } },
+  );
+}
+
+function tooLarge(source: string): QLoraError {
+  const { length } = source;
+  return new QLoraError(
+    'CHAT_TEMPLATE_SYNTAX',
+    `The chat template is refused: ${length > MAX_SOURCE ? `it has ${length} characters, at most ${MAX_SOURCE} are read` : 'it has more than 1000 white space characters in a row'}; take another one`,
+    { details: { length, limit: MAX_SOURCE } },
   );
 }
 
@@ -94,9 +107,8 @@ function locate(
  * Compiles a Hugging Face chat template: Jinja with `trim_blocks`, `lstrip_blocks`, loop controls,
  * `raise_exception`, `strftime_now` and `{% generation %}`, as `apply_chat_template` compiles it.
  *
- * A template is a program, but one that touches nothing outside its variables and has no unbounded
- * loop. `range` stops at 100,000 numbers and the output at 16 Mi characters; nested loops can still
- * take long, so compile templates from sources that you trust.
+ * A template is a program that comes with a model. It touches nothing outside its variables, and it is
+ * stopped after 2 million steps, 5 seconds, 16 Mi characters or a list of a million.
  *
  * @throws QLoraError `CHAT_TEMPLATE_SYNTAX`, with the line where it can be told.
  *
@@ -115,6 +127,7 @@ function locate(
 export function compileChatTemplate(source: string): ChatTemplate {
   let program: Template['parsed'];
   let hasGenerationTags: boolean;
+  if (source.length > MAX_SOURCE || LONG_SPACE.test(source)) throw tooLarge(source);
   try {
     // Jinja counts every line ending of a template as a line feed.
     const normalized = source.replace(/\r\n?/g, '\n');
@@ -130,7 +143,7 @@ export function compileChatTemplate(source: string): ChatTemplate {
     const environment = new Environment();
     for (const [name, value] of Object.entries(variables)) environment.set(name, value);
     try {
-      const result = new Interpreter(environment).run(program);
+      const result = new BoundedInterpreter(environment).run(program);
       return String(result.value);
     } catch (error) {
       throw renderError(error);
@@ -156,13 +169,6 @@ export function compileChatTemplate(source: string): ChatTemplate {
         messages: hidden,
         ...markerVariables(markers),
       });
-      if (marked.length > MAX_OUTPUT) {
-        throw new QLoraError(
-          'CHAT_TEMPLATE_OUTPUT',
-          `The chat template wrote ${marked.length} characters, more than ${MAX_OUTPUT}; shorten the messages or take another template`,
-          { details: { length: marked.length, limit: MAX_OUTPUT } },
-        );
-      }
       const { text, spans } = extractSpans(marked, markers);
       // A stand-in is as long as what it stands for, so offsets hold for the revealed text.
       return { text: disguise.reveal(text), spans: locate(text, spans, hidden) };

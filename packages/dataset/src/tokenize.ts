@@ -184,6 +184,8 @@ function encodeRow(row: Row, options: TokenizeOptions): Encoded | Fault {
         return encodeChat(row, options);
       } catch (error) {
         if (!isQLoraError(error) || !error.code.startsWith('CHAT_TEMPLATE_')) throw error;
+        // A template that must be stopped at one row would have to be at the next ones, too.
+        if (error.code === 'CHAT_TEMPLATE_LIMIT') throw error;
         return { code: 'DATASET_TEMPLATE', message: error.message };
       }
   }

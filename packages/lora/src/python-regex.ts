@@ -1,29 +1,18 @@
 import { QLoraError } from '@qlorajs/errors';
-
-/** Spellings of Python's `re` that JavaScript writes otherwise. */
-const SPELLINGS: readonly (readonly [RegExp, string])[] = [
-  [/\(\?P</g, '(?<'],
-  [/\(\?P=(\w+)\)/g, '\\k<$1>'],
-  [/\\A/g, '^'],
-  [/\\Z/g, '$'],
-];
+import { RE2JS } from 're2js';
 
 /**
- * A Python pattern as a RegExp that must match the whole text, like `re.fullmatch`.
- * @throws QLoraError `LORA_PATTERN` when JavaScript cannot read it.
+ * A Python pattern, for whole texts as `re.fullmatch` has it. Patterns come with adapters that others
+ * made: RE2 takes time in proportion to the text, where JavaScript's engine can be made to run for ever.
+ * @throws QLoraError `LORA_PATTERN` when RE2 cannot read it: look-around and back-references, too.
  */
-export function fullMatch(pattern: string): RegExp {
-  const flags = /^\(\?([is]+)\)/.exec(pattern);
-  const body = SPELLINGS.reduce(
-    (text, [python, javascript]) => text.replace(python, javascript),
-    flags === null ? pattern : pattern.slice(flags[0].length),
-  );
+export function fullMatch(pattern: string): RE2JS {
   try {
-    return new RegExp(`^(?:${body})$`, [...new Set(flags?.[1] ?? '')].join(''));
+    return RE2JS.compile(pattern.replaceAll('\\Z', '\\z'));
   } catch (cause) {
     throw new QLoraError(
       'LORA_PATTERN',
-      `the pattern ${JSON.stringify(pattern)} is not a regular expression that JavaScript can read: ${(cause as Error).message}; list the module names instead`,
+      `the pattern ${JSON.stringify(pattern.slice(0, 200))} is not a regular expression that can be matched in linear time: ${(cause as Error).message}; list the module names instead`,
       { details: { pattern }, cause },
     );
   }

@@ -16,7 +16,7 @@ function endsWithName(module: string, name: string): boolean {
 
 function matchesAny(module: string, names: readonly string[] | string | null): boolean {
   if (names === null) return false;
-  if (typeof names === 'string') return fullMatch(names).test(module);
+  if (typeof names === 'string') return fullMatch(names).matches(module);
   return names.some((name) => endsWithName(module, name));
 }
 
@@ -28,8 +28,10 @@ function layerIndex(module: string, patterns: readonly string[] | string | null)
     return match === null ? null : Number(match[1]);
   }
   for (const pattern of list) {
-    const match = fullMatch(`(?:.*?\\.)?(?:${pattern})\\.(?<layerIndex>\\d+)\\..*`).exec(module);
-    if (match !== null) return Number(match.groups?.layerIndex);
+    const match = fullMatch(`(?:.*?\\.)?(?:${pattern})\\.(?P<layerIndex>\\d+)\\..*`).matcher(
+      module,
+    );
+    if (match.matches()) return Number(match.group('layerIndex'));
   }
   return null;
 }
@@ -51,7 +53,7 @@ function isTarget(config: LoraConfig, module: string): boolean {
       (matchesAny(module, targetModules) && isInChosenLayer(config, module))
     );
   if (targetModules.toLowerCase() === 'all-linear') return !endsWithName(module, 'lm_head');
-  return fullMatch(targetModules).test(module);
+  return fullMatch(targetModules).matches(module);
 }
 
 /**
@@ -87,7 +89,7 @@ function lookUp(
   module: string,
   otherwise: number,
 ): number {
-  const key = Object.keys(pattern).find((each) => fullMatch(`(.*\\.)?(${each})`).test(module));
+  const key = Object.keys(pattern).find((each) => fullMatch(`(.*\\.)?(${each})`).matches(module));
   return pattern[key ?? module] ?? otherwise;
 }
 

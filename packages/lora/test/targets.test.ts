@@ -40,11 +40,24 @@ test('an entry that matches nothing is reported', () => {
   expect(unmatchedTargets(config, modules)).toEqual(['k_porj']);
 });
 
-test('a pattern that JavaScript cannot read is refused', () => {
-  const config = defaultLoraConfig({ targetModules: '(?<!q)(proj' });
-  expect(() => matchTargets(config, modules)).toThrowError(
-    expect.objectContaining({ code: 'LORA_PATTERN' }),
-  );
+test.each(['(?<!q)(proj', '(?!.*lm_head).*', '(.)\\1'])(
+  'the pattern %s, which no linear-time engine reads, is refused',
+  (targetModules) => {
+    expect(() => matchTargets(defaultLoraConfig({ targetModules }), modules)).toThrowError(
+      expect.objectContaining({ code: 'LORA_PATTERN' }),
+    );
+  },
+);
+
+test('patterns that make a backtracking engine run for ever match nothing, at once', () => {
+  // JavaScript's own engine needs 2^40 steps and more for each of them.
+  const name = `model.layers.${'0'.repeat(40)}.self_attn.q_proj`;
+  for (const targetModules of ['(\\w+\\.?)+!', '(.|.|.)*!', '((a?)*.?)*!'])
+    expect(() =>
+      matchTargets(defaultLoraConfig({ targetModules }), [{ name, inFeatures: 8, outFeatures: 8 }]),
+    ).toThrowError(/match no linear layer/);
+  const rankPattern = { '(\\w+\\.?)+!': 4 };
+  expect(rankAndScaling(defaultLoraConfig({ r: 2, rankPattern }), name).rank).toBe(2);
 });
 
 test('patterns are tried in sorted order, the order they have after a reload', () => {

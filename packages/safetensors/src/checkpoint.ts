@@ -44,7 +44,7 @@ export interface CheckpointOptions {
  *
  * const bytes = writeSafetensors({ bias: { dtype: 'F32', shape: [1], data: new Float32Array([3]) } });
  * const model = await openCheckpoint(memoryFolder([['model.safetensors', bytes]]));
- * console.log(model.tensors.get('bias')?.file, await model.readFloat32('bias')); // model.safetensors 3
+ * console.log(model.tensors.get('bias')?.file, await model.readFloat32('bias')); // model.safetensors Float32Array(1) [ 3 ]
  * ```
  */
 export async function openCheckpoint(

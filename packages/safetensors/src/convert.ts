@@ -65,7 +65,7 @@ export function widenInto(
  * ```ts
  * import { toFloat32 } from '@qlorajs/safetensors';
  *
- * console.log(toFloat32(new Uint8Array([0x00, 0x3c, 0x01, 0x00]), 'F16')); // 1,5.960464477539063e-8
+ * console.log(toFloat32(new Uint8Array([0x00, 0x3c, 0x01, 0x00]), 'F16')); // Float32Array(2) [ 1, 5.960464477539063e-8 ]
  * ```
  */
 export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDtype): Float32Array {
@@ -94,7 +94,7 @@ export function toFloat32(bytes: Uint8Array, dtype: SafetensorsDtype): Float32Ar
  * ```ts
  * import { fromFloat32 } from '@qlorajs/safetensors';
  *
- * console.log(fromFloat32(new Float32Array([1 / 3]), 'BF16')); // 171,62
+ * console.log(fromFloat32(new Float32Array([1 / 3]), 'BF16')); // Uint8Array(2) [ 171, 62 ]
  * ```
  */
 export function fromFloat32(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {

@@ -58,7 +58,7 @@ const PIECE = 16 * 1024 * 1024;
  *
  * const bytes = writeSafetensors({ w: { dtype: 'F32', shape: [2], data: new Float32Array([1, 2]) } });
  * const file = await openSafetensors(bytesSource(bytes, 'w.safetensors'));
- * console.log(file.tensors.get('w')?.dtype, await file.readFloat32('w')); // F32 1,2
+ * console.log(file.tensors.get('w')?.dtype, await file.readFloat32('w')); // F32 Float32Array(2) [ 1, 2 ]
  * ```
  */
 export async function openSafetensors(source: ByteSource): Promise<SafetensorsFile> {

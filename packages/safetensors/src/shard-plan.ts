@@ -32,7 +32,7 @@ export interface ShardPlan {
  *
  * const infos = ['a', 'b', 'c'].map((name) => ({ name, dtype: 'F16', shape: [50] }) as const);
  * const plan = planShards(infos, { maxShardSize: 200 });
- * console.log(plan.shards.map(({ tensors }) => tensors.length)); // 2,1
+ * console.log(plan.shards.map(({ tensors }) => tensors.length)); // [ 2, 1 ]
  * console.log(plan.shards[0]?.file); // model-00001-of-00002.safetensors
  * console.log(plan.totalSize, plan.index?.file); // 300 model.safetensors.index.json
  * ```

@@ -62,7 +62,7 @@ export function writeSafetensors(
  * const sizes: number[] = [];
  * const infos = [{ name: 'w', dtype: 'F16', shape: [2, 2] }] as const;
  * for await (const chunk of safetensorsChunks(infos, () => new Uint8Array(8))) sizes.push(chunk.length);
- * console.log(sizes); // 64,8
+ * console.log(sizes); // [ 64, 8 ]
  * ```
  */
 export function safetensorsChunks(
