@@ -9,6 +9,7 @@ import { dataCheck } from './verbs/data-check.js';
 import { doctor } from './verbs/doctor.js';
 import { evaluate } from './verbs/eval.js';
 import { exportVerb } from './verbs/export.js';
+import { exportRun } from './verbs/export-run.js';
 import { logits } from './verbs/logits.js';
 import { merge } from './verbs/merge.js';
 import { plan } from './verbs/plan.js';
@@ -34,6 +35,7 @@ const verbs = [
   merge,
   combine,
   exportVerb,
+  exportRun,
   quantize,
   doctor,
   cache,

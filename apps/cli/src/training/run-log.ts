@@ -6,7 +6,7 @@ import { withFile } from '../io/file-error.js';
 import { kindOf, readText } from '../io/read.js';
 
 /** Name of the log in an output folder. */
-const LOG_FILE = 'train_log.jsonl';
+export const LOG_FILE = 'train_log.jsonl';
 
 /**
  * train_log.jsonl: a line a logged step, written as soon as nothing more can join it. What cannot be
@@ -29,8 +29,8 @@ export class RunLog {
   ): Promise<void> {
     if (resumedFrom === null) return rm(this.#path, { force: true });
     const source = join(dirname(resumedFrom.folder), LOG_FILE);
-    const lines = (await kindOf(source)) === 'file' ? (await readText(source)).split('\n') : [];
-    const kept = lines.filter((line) => stepOf(line) <= resumedFrom.step);
+    const text = (await kindOf(source)) === 'file' ? await readText(source) : '';
+    const kept = linesUpTo(text, resumedFrom.step);
     await writeWhole(this.#path, kept.map((line) => `${line}\n`).join(''));
     this.#size = (await stat(this.#path)).size;
   }
@@ -69,6 +69,11 @@ export class RunLog {
     this.#size += bytes.length;
     this.#unwritten = '';
   }
+}
+
+/** The lines of a log up to a step. */
+export function linesUpTo(text: string, step: number): string[] {
+  return text.split('\n').filter((line) => stepOf(line) <= step);
 }
 
 /** The step of a line; infinite for one that is empty or was cut by a crash. */

@@ -1,4 +1,5 @@
 import type { LoopState } from '@qlorajs/trainer';
+import type { TrainingOptions } from '../options/training-options.js';
 import type { Figures, HistoryEntry } from './history.js';
 import type { RunPlan } from './run-plan.js';
 
@@ -13,6 +14,24 @@ export interface StateOptions {
   readonly earlyStoppingPatience: number;
   /** Parameters of base and adapter, for the count of operations. */
   readonly parameters: number;
+}
+
+/** What trainer_state.json shows of a run's options. */
+export function stateOptions(
+  options: TrainingOptions,
+  plan: RunPlan,
+  parameters: number,
+): StateOptions {
+  return {
+    plan,
+    parameters,
+    numTrainEpochs: options.numTrainEpochs,
+    loggingSteps: options.loggingSteps,
+    evalSteps: options.evalSteps,
+    saveSteps: options.saveSteps,
+    batchSize: options.perDeviceTrainBatchSize,
+    earlyStoppingPatience: options.earlyStoppingPatience,
+  };
 }
 
 /** Where a run is when its state is written. */

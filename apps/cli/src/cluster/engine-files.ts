@@ -1,0 +1,69 @@
+import { QLoraError } from '@qlorajs/errors';
+import { stringify } from 'yaml';
+import type { FolderContent } from '../io/atomic.js';
+import { readPythonFile } from '../python-files.js';
+import { axolotlConfig, axolotlEvalRows, axolotlRows } from './axolotl.js';
+import type { Job } from './job.js';
+import type { ExportedRun } from './prepare-export.js';
+import { projectReadme } from './project-readme.js';
+import type { PlannedStep } from './record-steps.js';
+import type { TokenRow } from './row-table.js';
+
+/** Versions that the projects were tried with. */
+const RAY = 'ray[train]==2.60.0';
+const AXOLOTL = 'axolotl==0.19.0';
+
+const PYTHON = ['train.py', 'worker.py', 'data.py', 'model.py', 'state.py', 'history.py'];
+
+/** What a run consists of, for engines that take it in another form. */
+export interface RunContent {
+  readonly run: ExportedRun;
+  readonly rows: readonly TokenRow[];
+  readonly steps: readonly PlannedStep[];
+}
+
+async function pythonFiles(names: readonly string[]): Promise<FolderContent> {
+  const texts = await Promise.all(names.map((name) => readPythonFile(`run/${name}`)));
+  return Object.fromEntries(names.map((name, i) => [name, texts[i]]));
+}
+
+/** @throws QLoraError `EXPORT_UNSUPPORTED` for what Axolotl's configuration cannot say */
+function checkAxolotl({ run }: RunContent): void {
+  const { options, resumed, tokenizer } = run;
+  const reasons = [
+    resumed !== null && 'the optimizer states of a checkpoint (its Trainer reads its own alone)',
+    options.packing && 'rows that were packed here',
+    tokenizer === null && 'a base without a tokenizer',
+    options.loadIn4bit && !options.bnb4bitUseDoubleQuant && 'NF4 without double quantization',
+    options.loadBestModelAtEnd && 'load_best_model_at_end',
+    options.earlyStoppingPatience > 0 && 'early_stopping_patience',
+  ].filter((each) => each !== false);
+  if (reasons.length === 0) return;
+  throw new QLoraError(
+    'EXPORT_UNSUPPORTED',
+    `--to axolotl cannot take over ${reasons.join(', nor ')}; --to accelerate and --to ray can`,
+    { details: { reasons } },
+  );
+}
+
+/** The code, or the configuration, that an engine takes a run with, and how to start it. */
+export async function engineFiles(job: Job, content: RunContent): Promise<FolderContent> {
+  const readme = { 'README.md': projectReadme(job) };
+  if (job.target === 'axolotl') {
+    checkAxolotl(content);
+    return {
+      ...readme,
+      'requirements.txt': `${AXOLOTL}\n`,
+      'config.yaml': stringify(axolotlConfig(job, content)),
+      'ordered_rows.jsonl': axolotlRows(content.rows, content.steps),
+      ...axolotlEvalRows(content.run.evaluation),
+    };
+  }
+  const isRay = job.target === 'ray';
+  const requirements = await readPythonFile('run/requirements.txt');
+  return {
+    ...readme,
+    ...(await pythonFiles(isRay ? [...PYTHON, 'train_ray.py'] : PYTHON)),
+    'requirements.txt': isRay ? `${requirements}${RAY}\n` : requirements,
+  };
+}
