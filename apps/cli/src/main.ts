@@ -10,6 +10,7 @@ import { doctor } from './verbs/doctor.js';
 import { evaluate } from './verbs/eval.js';
 import { exportVerb } from './verbs/export.js';
 import { exportRun } from './verbs/export-run.js';
+import { importRun } from './verbs/import-run.js';
 import { logits } from './verbs/logits.js';
 import { merge } from './verbs/merge.js';
 import { plan } from './verbs/plan.js';
@@ -36,6 +37,7 @@ const verbs = [
   combine,
   exportVerb,
   exportRun,
+  importRun,
   quantize,
   doctor,
   cache,

@@ -209,7 +209,7 @@ export class TrainingRun {
     await placeFiles(options.out, 'adapter_config.json', (folder) =>
       fillFolder(folder, {
         ...files,
-        'README.md': modelCard(base, options, summary, VERSION),
+        'README.md': modelCard(base, options, summary, `with qlorajs ${VERSION}`),
         'trainer_state.json': formatTrainerState(figures, this.#state, {
           loop: result.state,
           bestFolder,

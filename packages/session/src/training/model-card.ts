@@ -18,6 +18,7 @@ export interface RunSummary {
   readonly trainableParameters: number;
   readonly allParameters: number;
   readonly adapterBytes: number;
+  /** 0: another engine trained, and did not say. */
   readonly peakBackendBytes: number;
   /** null: the host does not say. */
   readonly peakResidentBytes: number | null;
@@ -28,6 +29,16 @@ function table(rows: readonly (readonly [string, string])[]): string {
   return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | ${value} |`)].join(
     '\n',
   );
+}
+
+/** What it took; nothing where another engine did not say. */
+function memory({ peakBackendBytes, peakResidentBytes, backend }: RunSummary): [string, string][] {
+  if (peakBackendBytes === 0) return [];
+  const ofProcess =
+    peakResidentBytes === null ? '' : `, ${formatBytes(peakResidentBytes)} of the process`;
+  return [
+    ['peak memory', `${formatBytes(peakBackendBytes)} on the ${backend} backend${ofProcess}`],
+  ];
 }
 
 function figures(summary: RunSummary): string {
@@ -51,10 +62,7 @@ function figures(summary: RunSummary): string {
     ['time', formatDuration(summary.seconds)],
     ['trainable parameters', `${formatCount(summary.trainableParameters)} (${share.toFixed(4)} %)`],
     ['adapter', formatBytes(summary.adapterBytes)],
-    [
-      'peak memory',
-      `${formatBytes(summary.peakBackendBytes)} on the ${summary.backend} backend${summary.peakResidentBytes === null ? '' : `, ${formatBytes(summary.peakResidentBytes)} of the process`}`,
-    ],
+    ...memory(summary),
   ]);
 }
 
@@ -78,12 +86,15 @@ function settings(options: TrainingOptions): string {
   ]);
 }
 
-/** README.md of an adapter folder: a model card with the figures of its run. */
+/**
+ * README.md of an adapter folder: a model card with the figures of its run.
+ * @param trainedBy `with qlorajs 1.0.0`
+ */
 export function modelCard(
   base: { readonly name: string },
   options: TrainingOptions,
   summary: RunSummary,
-  version: string,
+  trainedBy: string,
 ): string {
   const base_model = JSON.stringify(base.name);
   return `---
@@ -98,7 +109,7 @@ tags:
 
 # A LoRA adapter for ${base.name}
 
-Trained with qlorajs ${version}.
+Trained ${trainedBy}.
 
 ## Figures
 
