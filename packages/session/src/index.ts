@@ -115,5 +115,6 @@ export {
   formatTrainerState,
   parseTrainerState,
   type StateOptions,
+  stateOptions,
 } from './training/trainer-state.js';
 export { turn } from './turn.js';

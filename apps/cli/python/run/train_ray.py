@@ -11,6 +11,7 @@ import os
 import pathlib
 import sys
 
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer

@@ -1,7 +1,6 @@
 import type { Batch } from '@qlorajs/dataset';
+import { type FolderContent, planRun } from '@qlorajs/session';
 import type { BatchSource } from '@qlorajs/trainer';
-import type { FolderContent } from '../io/atomic.js';
-import { planRun } from '../training/run-plan.js';
 import type { RunContent } from './engine-files.js';
 import type { Job } from './job.js';
 import type { PlannedStep } from './record-steps.js';

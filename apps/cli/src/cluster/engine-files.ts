@@ -1,6 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
+import type { FolderContent } from '@qlorajs/session';
 import { stringify } from 'yaml';
-import type { FolderContent } from '../io/atomic.js';
 import { readPythonFile } from '../python-files.js';
 import { axolotlConfig, axolotlEvalRows, axolotlRows } from './axolotl.js';
 import type { Job } from './job.js';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { type FolderContent, optimizerOptions, planRun } from '@qlorajs/session';
 import { INITIAL_STATE } from '@qlorajs/trainer';
-import { type FolderContent, fillFolder, placeFiles } from '../io/atomic.js';
-import { optimizerOptions } from '../training/prepare.js';
-import { planRun } from '../training/run-plan.js';
+import { isHubId } from '../hub/hub-base.js';
+import { fillFolder, placeFiles } from '../io/atomic.js';
 import { VERSION } from '../version.js';
 import { engineFiles } from './engine-files.js';
 import { type Job, jobOptions, type Target } from './job.js';
@@ -44,6 +44,19 @@ function parametersOf({ adapter, options }: ExportedRun): Job['parameters'] {
   return [first, ...rest];
 }
 
+/** Where the engine finds the base: the Hub, if it comes from there, else its folder. */
+function placeOf({ name, path }: ExportedRun['base']): string {
+  return isHubId(name) && path !== name ? name : resolve(path);
+}
+
+/** One id for one run, wherever it is exported to. */
+function runIdOf({ options, files }: Pick<Job, 'options' | 'files'>): string {
+  // It records where things lie, too.
+  const { 'start/training_args.json': _, ...shaping } = files;
+  const { data, eval_data, init_adapter, ...rest } = options;
+  return sha256(JSON.stringify({ options: rest, files: shaping }));
+}
+
 /** Everything of a project but the base. */
 export interface Project {
   readonly job: Job;
@@ -72,10 +85,10 @@ export async function describeProject(run: ExportedRun, choice: ExportChoice): P
     format: 1,
     version: VERSION,
     target: choice.to,
-    run: sha256(JSON.stringify(shaping)),
+    run: runIdOf(shaping),
     base: {
       name: base.name,
-      path: choice.copyBase ? 'base' : resolve(base.path),
+      path: choice.copyBase ? 'base' : placeOf(base),
       parameters: run.baseParameters,
       files: { ...run.baseFiles },
     },

@@ -1,12 +1,16 @@
 import { basename } from 'node:path';
 import { formatPeftConfig } from '@qlorajs/lora';
 import { writeSafetensors } from '@qlorajs/safetensors';
-import type { FolderContent } from '../io/atomic.js';
-import { plotLosses } from '../training/loss-plot.js';
-import { modelCard, type RunSummary } from '../training/model-card.js';
+import {
+  type FolderContent,
+  formatTrainerState,
+  modelCard,
+  planRun,
+  plotLosses,
+  type RunSummary,
+  stateOptions,
+} from '@qlorajs/session';
 import { LOG_FILE } from '../training/run-log.js';
-import { planRun } from '../training/run-plan.js';
-import { formatTrainerState, stateOptions } from '../training/trainer-state.js';
 import { VERSION } from '../version.js';
 import { optionsOfJob } from './job.js';
 import type { ProjectFolder } from './project-files.js';

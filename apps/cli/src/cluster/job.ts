@@ -1,8 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
+import { camelCase, type TrainingOptions, trainingOptions, withDefaults } from '@qlorajs/session';
 import { z } from 'zod';
-import { withDefaults } from '../options/resolve.js';
-import { camelCase } from '../options/table.js';
-import { type TrainingOptions, trainingOptions } from '../options/training-options.js';
 
 /** The engines that a run can be handed to. */
 export const TARGETS = ['accelerate', 'ray', 'axolotl'] as const;

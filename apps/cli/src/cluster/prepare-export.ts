@@ -2,19 +2,25 @@ import { type Backend, sizeOf } from '@qlorajs/compute';
 import type { LoraAdapter } from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
 import { phiTensors } from '@qlorajs/phi2-model';
+import {
+  addedIds,
+  checkOptions,
+  loraConfig,
+  optimizerOptions,
+  startAdapter,
+  type TrainingArgs,
+  type TrainingOptions,
+} from '@qlorajs/session';
 import { openBackend } from '../io/backend.js';
 import { type BaseFolder, openBase } from '../io/base-folder.js';
+import { folderSource } from '../io/file-source.js';
 import { baseFingerprints } from '../io/fingerprint.js';
 import { loadModel, openWeights } from '../model/load-model.js';
-import type { TrainingOptions } from '../options/training-options.js';
 import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
-import { checkOptions } from '../training/check-options.js';
-import type { SavedCheckpoint, TrainingArgs } from '../training/checkpoint.js';
-import { addedIds, type PreparedData, prepareData } from '../training/data.js';
-import { loraConfig } from '../training/lora-config.js';
-import { optimizerOptions, resumedRun } from '../training/prepare.js';
-import { startAdapter } from '../training/start-adapter.js';
+import type { SavedCheckpoint } from '../training/checkpoint.js';
+import { type PreparedData, prepareData } from '../training/data.js';
+import { resumedRun } from '../training/prepare.js';
 import { trainingArgs } from '../training/training-args.js';
 
 /** A run as `qlora train` would start it, without its model. */
@@ -34,9 +40,10 @@ export async function prepareExport(
   options: TrainingOptions,
   ui: Ui,
   progress: Progress,
+  signal: AbortSignal,
 ): Promise<ExportedRun> {
   checkOptions(options);
-  const base = await openBase(options.base);
+  const base = await openBase(options.base, { ui, signal });
   const data = await prepareData(options, base, ui);
   const config = loraConfig(options, base, addedIds(data), ui);
   const baseFiles = await baseFingerprints(base.path);
@@ -48,9 +55,10 @@ export async function prepareExport(
     // It holds the adapter; only DoRA needs the base itself, for the norms of its rows.
     backend = await openBackend({ backend: 'wasm', threads: options.threads });
     const holder = backend;
+    const from = resumed?.folder ?? options.initAdapter ?? null;
     const origin = {
       ...{ config, base, weights, seed: options.seed },
-      folder: resumed?.folder ?? options.initAdapter ?? null,
+      folder: from === null ? null : folderSource(from),
       knownTokens: (data.tokenizer?.size ?? 0) - addedIds(data).length,
     };
     const rowNorms = async (names: readonly string[]) => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { QLoraError } from '@qlorajs/errors';
 import { type LoraConfig, parsePeftConfig } from '@qlorajs/lora';
-import type { FolderContent } from '../io/atomic.js';
+import type { FolderContent } from '@qlorajs/session';
 import { kindOf, readBytes, readJson, readText } from '../io/read.js';
 import { type Job, parseJob } from './job.js';
 import type { PlannedStep } from './record-steps.js';

@@ -1,7 +1,6 @@
 import type { Batch } from '@qlorajs/dataset';
+import type { RunPlan, TrainingOptions } from '@qlorajs/session';
 import { type BatchSource, type LoopState, train } from '@qlorajs/trainer';
-import type { TrainingOptions } from '../options/training-options.js';
-import type { RunPlan } from '../training/run-plan.js';
 import type { RowTable } from './row-table.js';
 
 /** One line of steps.jsonl: an optimizer step that another engine will take. */

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
+import { parseRunState, parseTrainerState } from '@qlorajs/session';
 import { z } from 'zod';
 import { kindOf, readJson, readText } from '../io/read.js';
 import { LOG_FILE } from '../training/run-log.js';
-import { parseRunState } from '../training/run-state.js';
-import { parseTrainerState } from '../training/trainer-state.js';
 import type { ProjectFolder } from './project-files.js';
 import { type LogRecord, type RunReport, resultError } from './run-report.js';
 

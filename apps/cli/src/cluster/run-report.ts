@@ -1,6 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
+import type { Figures } from '@qlorajs/session';
 import type { LoopState } from '@qlorajs/trainer';
-import type { Figures } from '../training/history.js';
 
 /** A line of train_log.jsonl; null where the engine did not say. */
 export type LogRecord = Readonly<Record<string, number | null>>;

@@ -1,14 +1,17 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import {
+  adapterFiles,
+  type Figures,
+  type FolderContent,
+  formatRunState,
+  formatTrainerState,
+  type RunPlan,
+  stateOptions,
+} from '@qlorajs/session';
 import { INITIAL_STATE } from '@qlorajs/trainer';
-import type { FolderContent } from '../io/atomic.js';
 import { kindOf, readBytes, readText } from '../io/read.js';
-import { adapterFiles } from '../training/adapter-files.js';
-import type { Figures } from '../training/history.js';
 import { LOG_FILE, linesUpTo } from '../training/run-log.js';
-import type { RunPlan } from '../training/run-plan.js';
-import { formatRunState } from '../training/run-state.js';
-import { formatTrainerState, stateOptions } from '../training/trainer-state.js';
 import type { ExportedRun } from './prepare-export.js';
 
 const NO_FIGURES: Figures = { globalStep: 0, epoch: 0, tokensSeen: 0, best: null, entries: [] };

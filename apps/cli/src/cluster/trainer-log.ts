@@ -1,9 +1,9 @@
 import { join } from 'node:path';
+import type { HistoryEntry } from '@qlorajs/session';
 import { INITIAL_STATE } from '@qlorajs/trainer';
 import { z } from 'zod';
 import { kindOf, readJson } from '../io/read.js';
 import { checkpointSteps } from '../training/checkpoint.js';
-import type { HistoryEntry } from '../training/history.js';
 import type { ProjectFolder } from './project-files.js';
 import { type LogRecord, type RunReport, resultError } from './run-report.js';
 

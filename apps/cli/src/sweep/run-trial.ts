@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeWhole } from '../io/atomic.js';
@@ -18,20 +19,47 @@ export async function finishedTrial(folder: string): Promise<TrialResult | null>
   return (await kindOf(file)) === 'file' ? ((await readJson(file)) as TrialResult) : null;
 }
 
-interface Ended {
+/** How a trial's command ended. */
+export interface Ended {
+  /** null: it was killed. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-function train(config: string, out: string, signal: AbortSignal, show: boolean): Promise<Ended> {
-  const args = ['train', '--config', config, '--out', out];
-  const child = spawn(
-    process.execPath,
-    // Goes on from a checkpoint where there is one, and replaces what was left without a result.
-    [process.argv[1], ...args, '--resume-from-checkpoint', 'auto', '--overwrite', '--json'],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+/** Writes a trial's options into its folder. @returns the arguments of `qlora` that train it */
+export async function trialArguments(trial: Trial, folder: string): Promise<string[]> {
+  await mkdir(folder, { recursive: true });
+  const config = join(folder, 'options.yaml');
+  await writeWhole(config, stringify(trial.options));
+  const paths = ['--config', config, '--out', join(folder, 'adapter')];
+  // Goes on from a checkpoint where there is one, and replaces what was left without a result.
+  return ['train', ...paths, '--resume-from-checkpoint', 'auto', '--overwrite', '--json'];
+}
+
+/** What a trial came to; the result of one that is done goes into its folder. */
+export async function outcomeOf(
+  trial: Trial,
+  folder: string,
+  { code, stdout, stderr }: Ended,
+): Promise<TrialOutcome> {
+  if (code === 130) return { kind: 'interrupted' };
+  if (code !== 0) {
+    const lines = stderr.trim().split('\n');
+    const error = lines.findLast((line) => line.startsWith('error')) ?? lines.at(-1) ?? '';
+    const { name, parameters } = trial;
+    const ended = code === null ? 'killed' : `exit ${code}`;
+    return { kind: 'failed', failure: { name, parameters, error: `${ended}: ${error}` } };
+  }
+  const result = resultOf(trial, JSON.parse(stdout));
+  await writeWhole(join(folder, 'trial.json'), `${JSON.stringify(result, null, 2)}\n`);
+  return { kind: 'done', result };
+}
+
+function train(args: readonly string[], signal: AbortSignal, show: boolean): Promise<Ended> {
+  const child = spawn(process.execPath, [process.argv[1], ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const [stdout, stderr]: string[][] = [[], []];
   child.stdout.setEncoding('utf8').on('data', (text: string) => stdout.push(text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -57,18 +85,6 @@ export async function runTrial(
   signal: AbortSignal,
   show: boolean,
 ): Promise<TrialOutcome> {
-  const config = join(folder, 'options.yaml');
-  await writeWhole(config, stringify(trial.options));
-  const out = join(folder, 'adapter');
-  const { code, stdout, stderr } = await train(config, out, signal, show);
-  if (signal.aborted || code === 130) return { kind: 'interrupted' };
-  if (code !== 0) {
-    const lines = stderr.trim().split('\n');
-    const error = lines.findLast((line) => line.startsWith('error')) ?? lines.at(-1) ?? '';
-    const { name, parameters } = trial;
-    return { kind: 'failed', failure: { name, parameters, error: `exit ${code}: ${error}` } };
-  }
-  const result = resultOf(trial, JSON.parse(stdout));
-  await writeWhole(join(folder, 'trial.json'), `${JSON.stringify(result, null, 2)}\n`);
-  return { kind: 'done', result };
+  const ended = await train(await trialArguments(trial, folder), signal, show);
+  return signal.aborted ? { kind: 'interrupted' } : outcomeOf(trial, folder, ended);
 }

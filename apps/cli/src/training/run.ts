@@ -11,6 +11,7 @@ import {
   type RunPlan,
   type RunSummary,
   type StateOptions,
+  stateOptions,
   trainable,
 } from '@qlorajs/session';
 import {
@@ -75,16 +76,8 @@ export class TrainingRun {
     this.#display = new TrainDisplay(ui, progress, memory);
     this.#best = new BestAdapter(adapter, resumed?.best ?? null);
     this.#endsWithBest = options.loadBestModelAtEnd || options.earlyStoppingPatience > 0;
-    this.#state = {
-      plan: this.#plan,
-      numTrainEpochs: options.numTrainEpochs,
-      loggingSteps: options.loggingSteps,
-      evalSteps: options.evalSteps,
-      saveSteps: options.saveSteps,
-      batchSize: options.perDeviceTrainBatchSize,
-      earlyStoppingPatience: options.earlyStoppingPatience,
-      parameters: job.baseParameters + job.adapterParameters,
-    };
+    const parameters = job.baseParameters + job.adapterParameters;
+    this.#state = stateOptions(options, this.#plan, parameters);
     this.#keeper = new CheckpointKeeper(job, ui, this.#best, this.#state);
   }
 

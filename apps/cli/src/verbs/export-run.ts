@@ -1,13 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { QLoraError } from '@qlorajs/errors';
+import { choice, integer, option, required, text, toggle, trainingOptions } from '@qlorajs/session';
 import { describeProject, writeProject } from '../cluster/export-project.js';
 import { TARGETS } from '../cluster/job.js';
 import { prepareExport } from '../cluster/prepare-export.js';
 import { openOutput } from '../io/output-folder.js';
-import { option, required } from '../options/table.js';
-import { trainingOptions } from '../options/training-options.js';
-import { choice, integer, text, toggle } from '../options/value-types.js';
+import { onInterrupt } from '../report/interrupt.js';
 import { createProgress } from '../report/progress.js';
 import { verb } from './verb.js';
 
@@ -30,7 +29,13 @@ export const exportRun = verb({
         '--resume-from-checkpoint auto looks into --out, which is a new project here; give the checkpoint-N folder itself',
         { details: { option: 'resume_from_checkpoint' } },
       );
-    const run = await prepareExport({ ...training, out }, ui, createProgress(ui));
+    const interrupt = onInterrupt(() => ui.warn('stopping'));
+    const run = await prepareExport(
+      { ...training, out },
+      ui,
+      createProgress(ui),
+      interrupt.signal,
+    ).finally(() => interrupt.dispose());
     try {
       const project = await describeProject(run, { to, workers, copyBase });
       const output = await openOutput(out, {

@@ -1,12 +1,10 @@
 import { join } from 'node:path';
+import { formatBytes, option, optional, required, text, toggle } from '@qlorajs/session';
 import { importedFiles } from '../cluster/import-result.js';
 import { readProject } from '../cluster/project-files.js';
 import { readResult } from '../cluster/read-result.js';
 import { fillFolder, placeFiles } from '../io/atomic.js';
 import { openOutput } from '../io/output-folder.js';
-import { option, optional, required } from '../options/table.js';
-import { text, toggle } from '../options/value-types.js';
-import { formatBytes } from '../report/format.js';
 import { verb } from './verb.js';
 
 export const importRun = verb({

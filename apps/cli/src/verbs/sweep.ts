@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { required, text } from '@qlorajs/session';
 import { writeWhole } from '../io/atomic.js';
@@ -7,6 +6,7 @@ import { EXIT } from '../report/failure.js';
 import { onInterrupt } from '../report/interrupt.js';
 import type { Ui } from '../report/ui.js';
 import { parallelPlot } from '../sweep/parallel-plot.js';
+import { ofRay, rayOptions } from '../sweep/ray-options.js';
 import {
   formatCsv,
   formatResults,
@@ -14,6 +14,7 @@ import {
   type TrialFailure,
   type TrialResult,
 } from '../sweep/results.js';
+import { type RayOptions, runOnRay } from '../sweep/run-on-ray.js';
 import { finishedTrial, runTrial } from '../sweep/run-trial.js';
 import { readSpec } from '../sweep/spec.js';
 import { type Trial, trialsOf } from '../sweep/trials.js';
@@ -39,43 +40,84 @@ async function writeResults(
   await writeWhole(join(out, 'results.svg'), parallelPlot(best, title));
 }
 
-/** Runs what is not finished. @returns whether it came to its end */
-async function runAll(
+const ranIn = ({ eval_loss, seconds }: TrialResult) =>
+  `eval_loss ${eval_loss.toFixed(4)}, ${seconds.toFixed(0)} s`;
+
+/** A trial to run, its folder, and what it is called. */
+interface LabelledTrial {
+  readonly trial: Trial;
+  readonly folder: string;
+  readonly label: string;
+}
+
+/** How trials are run. */
+interface Runner {
+  readonly ui: Ui;
+  readonly signal: AbortSignal;
+  /** Takes each trial's end, those that an earlier sweep finished first. */
+  readonly done: (result: TrialResult | TrialFailure) => Promise<void>;
+}
+
+/** The trials that are left; those that an earlier sweep finished are kept. */
+async function unfinished(
   trials: readonly Trial[],
   out: string,
-  ui: Ui,
-  signal: AbortSignal,
-  done: (result: TrialResult | TrialFailure) => Promise<void>,
-): Promise<boolean> {
+  { ui, done }: Runner,
+): Promise<LabelledTrial[]> {
+  const left: LabelledTrial[] = [];
   for (const [i, trial] of trials.entries()) {
     const folder = join(out, trial.name);
-    const kept = await finishedTrial(folder);
     const label = `trial ${i + 1}/${trials.length} (${describe(trial)})`;
-    if (kept !== null) {
+    const kept = await finishedTrial(folder);
+    if (kept === null) left.push({ trial, folder, label });
+    else {
       ui.info(`${label}: kept, eval_loss ${kept.eval_loss.toFixed(4)}`);
       await done(kept);
-      continue;
     }
+  }
+  return left;
+}
+
+/** One after the other, here. @returns whether it came to its end */
+async function runHere(trials: readonly LabelledTrial[], runner: Runner): Promise<boolean> {
+  const { ui, signal, done } = runner;
+  for (const { trial, folder, label } of trials) {
     ui.info(label);
-    await mkdir(folder, { recursive: true });
     const outcome = await runTrial(trial, folder, signal, ui.verbose);
     if (outcome.kind === 'interrupted') return false;
     if (outcome.kind === 'failed') ui.warn(`${label}: ${outcome.failure.error}`);
-    else
-      ui.info(
-        `  eval_loss ${outcome.result.eval_loss.toFixed(4)}, ${outcome.result.seconds.toFixed(0)} s`,
-      );
+    else ui.info(`  ${ranIn(outcome.result)}`);
     await done(outcome.kind === 'failed' ? outcome.failure : outcome.result);
   }
   return true;
+}
+
+/** As Ray tasks. @returns whether all came to their end */
+function runThere(
+  trials: readonly LabelledTrial[],
+  ray: RayOptions,
+  { ui, signal, done }: Runner,
+): Promise<boolean> {
+  ui.info(`${trials.length} trials as Ray tasks`);
+  return runOnRay(trials, ray, signal, async ({ label }, outcome, attempts) => {
+    const again = attempts > 1 ? `, attempt ${attempts}` : '';
+    if (outcome.kind === 'failed') ui.warn(`${label}${again}: ${outcome.failure.error}`);
+    else if (outcome.kind === 'done') ui.info(`${label}: ${ranIn(outcome.result)}${again}`);
+    if (outcome.kind !== 'interrupted')
+      await done(outcome.kind === 'failed' ? outcome.failure : outcome.result);
+  });
 }
 
 export const sweep = verb({
   name: 'sweep',
   summary: 'train over a grid or a random search of options, and compare the held-out losses',
   argument: { name: 'file', describe: 'YAML: method, trials, seed, train, parameters' },
-  options: { out: required(text('DIR'), 'folder for the trials and the results') },
-  async run({ out }, ui, file) {
+  options: {
+    out: required(text('DIR'), 'folder for the trials and the results'),
+    ...rayOptions,
+  },
+  async run(options, ui, file) {
+    const { out } = options;
     const spec = await readSpec(file);
     const trials = trialsOf(spec);
     await openOutput(out, { bytes: 0, reuse: true, remedy: '' });
@@ -88,7 +130,11 @@ export const sweep = verb({
       await writeResults(out, `${basename(file)}: ${spec.method}`, results, failures);
     };
     try {
-      const complete = await runAll(trials, out, ui, signal, done);
+      const runner = { ui, signal, done };
+      const left = await unfinished(trials, out, runner);
+      const complete = await (options.on === 'ray'
+        ? runThere(left, ofRay(options, ui.verbose), runner)
+        : runHere(left, runner));
       if (results.length > 0) ui.print(`${formatResults(ranked(results))}\n`);
       const { length } = results;
       if (!complete)
