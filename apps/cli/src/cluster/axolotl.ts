@@ -1,10 +1,10 @@
 import type { Batch } from '@qlorajs/dataset';
 import { type FolderContent, planRun } from '@qlorajs/session';
 import type { BatchSource } from '@qlorajs/trainer';
-import type { RunContent } from './engine-files.js';
 import type { Job } from './job.js';
 import type { PlannedStep } from './record-steps.js';
 import { jsonLines, RowTable, type TokenRow } from './row-table.js';
+import type { RunContent } from './run-content.js';
 
 const EVAL_FILE = 'ordered_eval_rows.jsonl';
 

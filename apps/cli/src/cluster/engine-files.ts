@@ -4,23 +4,14 @@ import { stringify } from 'yaml';
 import { readPythonFile } from '../python-files.js';
 import { axolotlConfig, axolotlEvalRows, axolotlRows } from './axolotl.js';
 import type { Job } from './job.js';
-import type { ExportedRun } from './prepare-export.js';
 import { projectReadme } from './project-readme.js';
-import type { PlannedStep } from './record-steps.js';
-import type { TokenRow } from './row-table.js';
+import type { RunContent } from './run-content.js';
 
 /** Versions that the projects were tried with. */
 const RAY = 'ray[train]==2.60.0';
 const AXOLOTL = 'axolotl==0.19.0';
 
 const PYTHON = ['train.py', 'worker.py', 'data.py', 'model.py', 'state.py', 'history.py'];
-
-/** What a run consists of, for engines that take it in another form. */
-export interface RunContent {
-  readonly run: ExportedRun;
-  readonly rows: readonly TokenRow[];
-  readonly steps: readonly PlannedStep[];
-}
 
 async function pythonFiles(names: readonly string[]): Promise<FolderContent> {
   const texts = await Promise.all(names.map((name) => readPythonFile(`run/${name}`)));
