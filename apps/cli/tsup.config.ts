@@ -1,3 +1,4 @@
+import { cp } from 'node:fs/promises';
 import { defineLibrary } from '@qlorajs/build/tsup';
 
 export default defineLibrary({
@@ -5,4 +6,6 @@ export default defineLibrary({
   platform: 'node',
   removeNodeProtocol: false,
   dts: false,
+  // The built page goes along; models and adapters come from their packages.
+  onSuccess: () => cp('../playground/dist', 'dist/playground', { recursive: true }),
 });

@@ -14,6 +14,7 @@ import { importRun } from './verbs/import-run.js';
 import { logits } from './verbs/logits.js';
 import { merge } from './verbs/merge.js';
 import { plan } from './verbs/plan.js';
+import { playground } from './verbs/playground.js';
 import { quantize } from './verbs/quantize.js';
 import { quickstart } from './verbs/quickstart.js';
 import { serve } from './verbs/serve.js';
@@ -28,6 +29,7 @@ const verbs = [
   ask,
   chat,
   serve,
+  playground,
   evaluate,
   sweep,
   dataCheck,

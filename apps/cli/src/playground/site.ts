@@ -1,0 +1,73 @@
+import { readFile } from 'node:fs/promises';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { QLoraError } from '@qlorajs/errors';
+import { personalities } from '@qlorajs/personalities';
+import { phiNano } from '@qlorajs/phi-nano';
+import { Hono } from 'hono';
+import { kindOf } from '../io/read.js';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.json': 'application/json',
+};
+
+/** What comes from the packages rather than from the page's own folder. */
+const FOLDERS: readonly (readonly [prefix: string, folder: string])[] = [
+  [`models/${phiNano.name}/`, fileURLToPath(phiNano.folder)],
+  ...personalities.flatMap(({ name, adapter, data }) => [
+    [`adapters/${name}/`, fileURLToPath(adapter)] as const,
+    ...(data ? [[`data/personalities/${name}.jsonl`, fileURLToPath(data)] as const] : []),
+  ]),
+];
+
+/** Where a path of the site lies on disk; what leaves the folders is nowhere. */
+function fileOf(page: string, path: string): string | null {
+  const plain = normalize(path).replaceAll('\\', '/').replace(/^\/+/, '');
+  if (plain.startsWith('..') || plain.includes('\0')) return null;
+  const found = FOLDERS.find(([prefix]) => plain.startsWith(prefix));
+  if (found) return join(found[1], plain.slice(found[0].length));
+  return join(page, plain === '' || plain === '.' ? 'index.html' : plain);
+}
+
+/** The page's own policy, as a header: a worker is bound by that of its script. */
+async function policyOf(page: string): Promise<string> {
+  const html = await readFile(join(page, 'index.html'), 'utf8');
+  const [, policy] = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html) ?? [];
+  if (policy === undefined) throw new Error(`${page}/index.html has no Content-Security-Policy`);
+  return `${policy}; frame-ancestors 'none'`;
+}
+
+/**
+ * The playground as a site.
+ * @param page folder of the built page
+ * @throws QLoraError `PLAYGROUND_MISSING` where it is not built
+ */
+export async function createSite(page: string): Promise<Hono> {
+  if ((await kindOf(join(page, 'index.html'))) !== 'file')
+    throw new QLoraError(
+      'PLAYGROUND_MISSING',
+      `the page is not in ${page}; run "npx turbo run build" in the repository, or install qlorajs again`,
+      { kind: 'runtime', details: { page } },
+    );
+  const headers = {
+    'Content-Security-Policy': await policyOf(page),
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Embedder-Policy': 'require-corp',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    'Cache-Control': 'no-cache',
+  };
+  return new Hono().get('*', async ({ req, body }) => {
+    const file = fileOf(page, decodeURIComponent(req.path));
+    if (file === null || (await kindOf(file)) !== 'file')
+      return body('there is no such file', 404, headers);
+    const bytes = await readFile(file);
+    const type = TYPES[extname(file)] ?? 'application/octet-stream';
+    return body(bytes, 200, { ...headers, 'Content-Type': type });
+  });
+}

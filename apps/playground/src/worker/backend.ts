@@ -1,0 +1,90 @@
+import type { Backend } from '@qlorajs/compute';
+import { createWasmBackend } from '@qlorajs/compute-wasm';
+import { createWebGpuBackend } from '@qlorajs/compute-webgpu';
+import { QLoraError } from '@qlorajs/errors';
+import type { BackendChoice, EngineInfo, TriedEngine } from '../protocol.js';
+
+type Engine = Exclude<BackendChoice, 'auto'>;
+
+/** In the order of `auto`: the first that starts computes. */
+const ORDER: readonly Engine[] = ['webgpu', 'wasm', 'wasm1', 'gpujs'];
+
+/** gpu.js is as large as the rest of the page, so it comes only where it is used. */
+async function createGpuJs(): Promise<Backend> {
+  const [{ createGpuJsBackend, hasWebGl2 }, { GPU }] = await Promise.all([
+    import('@qlorajs/compute-gpujs'),
+    import('gpu.js'),
+  ]);
+  if (!hasWebGl2())
+    throw new QLoraError(
+      'GPUJS_NO_WEBGL',
+      'this browser gives no WebGL2 with float textures; update it, or allow hardware acceleration',
+      { kind: 'runtime' },
+    );
+  return createGpuJsBackend({ GPU, mode: 'webgl2' });
+}
+
+function create(engine: Engine, isChosen: boolean): Promise<Backend> {
+  if (engine === 'gpujs') return createGpuJs();
+  if (engine === 'wasm1') return createWasmBackend({ threads: 1 });
+  if (engine === 'wasm') {
+    if (globalThis.crossOriginIsolated !== true)
+      throw new QLoraError(
+        'COMPUTE_WORKERS',
+        'this page is not cross-origin isolated, so threads cannot share memory; reload it once, or serve it with qlora playground',
+        { kind: 'runtime' },
+      );
+    return createWasmBackend();
+  }
+  const { gpu } = navigator;
+  if (!gpu)
+    throw new QLoraError(
+      'WEBGPU_NO_ADAPTER',
+      'this browser has no WebGPU; use a current Chrome, Edge, Firefox or Safari, or another engine',
+      { kind: 'runtime' },
+    );
+  // A GPU in software is slower than the CPU engine: only for those who ask for it.
+  return createWebGpuBackend({ gpu, software: isChosen });
+}
+
+const WHY: Readonly<Record<Engine, string>> = {
+  webgpu: 'a GPU through WebGPU',
+  wasm: 'the CPU, on all of its threads',
+  wasm1: 'the CPU, on one thread',
+  gpujs: 'a GPU through WebGL2 (gpu.js)',
+};
+
+function features(): EngineInfo['features'] {
+  return {
+    webgpu: 'gpu' in navigator,
+    sharedMemory: globalThis.crossOriginIsolated === true,
+    threads: navigator.hardwareConcurrency,
+    webgl2: new OffscreenCanvas(1, 1).getContext('webgl2') !== null,
+    storage: 'getDirectory' in navigator.storage,
+    userAgent: navigator.userAgent,
+  };
+}
+
+/** Opens the engine that was asked for, or the first of the order that starts. */
+export async function openBackend(
+  choice: BackendChoice,
+): Promise<{ readonly backend: Backend; readonly info: EngineInfo }> {
+  const tried: TriedEngine[] = [];
+  for (const engine of choice === 'auto' ? ORDER : [choice]) {
+    try {
+      const backend = await create(engine, choice !== 'auto');
+      tried.push({ name: engine, refused: null });
+      const reason = choice === 'auto' ? WHY[engine] : `${WHY[engine]}, as ?backend=${engine} asks`;
+      const { info } = backend;
+      return { backend, info: { name: engine, reason, tried, info, features: features() } };
+    } catch (error) {
+      if (choice !== 'auto') throw error;
+      tried.push({ name: engine, refused: (error as Error).message });
+    }
+  }
+  throw new QLoraError(
+    'NO_ENGINE',
+    `no engine starts in this browser: ${tried.map(({ name, refused }) => `${name}: ${refused}`).join('; ')}`,
+    { kind: 'runtime', details: { tried } },
+  );
+}

@@ -1,0 +1,37 @@
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'vite';
+import { createSite } from '../../cli/src/playground/site.js';
+import { type Listening, listen } from '../../cli/src/serve/listen.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Pictures of the page, to be looked at; git does not keep them. */
+export const artefacts = join(root, 'artefacts');
+mkdirSync(artefacts, { recursive: true });
+
+const page = join(root, 'node_modules/.page');
+
+/** Builds the page from the sources and serves it as `qlora playground` does. */
+export async function serveBuilt(): Promise<Listening> {
+  const outDir = process.env.PLAYGROUND_BUILT ?? page;
+  if (!process.env.PLAYGROUND_BUILT)
+    await build({ root, logLevel: 'error', build: { outDir, emptyOutDir: true } });
+  return listen(await createSite(outDir), '127.0.0.1', 0);
+}
+
+/** Bytes of the built page, gzipped: of what every visit loads, and of gpu.js, which few do. */
+export function bundleSizes(): { readonly page: number; readonly gpujs: number } {
+  const assets = join(process.env.PLAYGROUND_BUILT ?? page, 'assets');
+  const sizes = { page: 0, gpujs: 0 };
+  for (const file of readdirSync(assets)) {
+    if (!/\.(js|css)$/.test(file)) continue;
+    const bytes = gzipSync(readFileSync(join(assets, file)), { level: 9 }).length;
+    // The engine and the library come together, and only where nothing else starts.
+    if (/^(gpu-browser|gpujs)/.test(file)) sizes.gpujs += bytes;
+    else sizes.page += bytes;
+  }
+  return sizes;
+}
