@@ -74,6 +74,48 @@ async function magnitudes(tier: Tier): Promise<void> {
   await backend.dispose();
 }
 
+/** Attention over many tiles, padded and packed: the largest differences, of the largest value. */
+async function longAttention(tier: Tier): Promise<void> {
+  const [T, heads, headDim] = [330, 2, 80];
+  const lengths = [330, 171, 1];
+  const documents = Array.from({ length: 3 * T }, (_, i) => Math.floor((i % T) / 97) * 97);
+  for (const firstKeys of [null, documents]) {
+    const run = async (backend: Backend) => {
+      const tensors = Array.from({ length: 8 }, (_, i) =>
+        randomTensor(backend, [3, T, heads * headDim], 20 + i, 1.5),
+      );
+      const [q, k, v, dOut, out, dQ, dK, dV] = tensors;
+      const [logSumExp, delta] = [0, 0].map(() => backend.empty('f32', [3, heads, T]));
+      const mask = {
+        ...{ batch: 3, queryLength: T, keyLength: T, heads, headDim, scale: headDim ** -0.5 },
+        ...{ keyLengths: integersFrom(backend, lengths), queryStart: null },
+        firstKeys: firstKeys && integersFrom(backend, firstKeys),
+      };
+      backend.ops.attention({ ...mask, q, k, v, out, logSumExp });
+      const saved = { dOut, q, k, v, out, logSumExp, delta };
+      backend.ops.attentionBackward({ ...mask, ...saved, dQ, dK, dV });
+      return Promise.all([out, logSumExp, dQ, dK, dV].map((each) => backend.read(each)));
+    };
+    const backend = await createWebGpuBackend({ gpu, tier });
+    const [actual, expected] = [await run(backend), await run(createReferenceBackend())];
+    const off = expected.map((values, i) => {
+      const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const apart = values.map((value, j) => Math.abs(value - actual[i][j]));
+      return (
+        apart.reduce(
+          (most, value) =>
+            value > most ? value : Number.isNaN(value) ? Number.POSITIVE_INFINITY : most,
+          0,
+        ) / largest
+      ).toExponential(1);
+    });
+    console.log(
+      `${tier}: long attention${firstKeys ? ', packed' : ''}: out, logSumExp, dQ, dK, dV off by ${off}`,
+    );
+    await backend.dispose();
+  }
+}
+
 const SHAPES = [
   [512, 2560, 2560],
   [512, 10240, 2560],
@@ -206,6 +248,7 @@ async function others(backend: Backend, tier: Tier): Promise<void> {
 for (const tier of tiers) {
   await differences(tier);
   await magnitudes(tier);
+  await longAttention(tier);
   if (process.env.CHECK_ONLY) continue;
   const backend = await createWebGpuBackend({ gpu, tier });
   if (tier === tiers[0]) console.log(JSON.stringify(backend.info));

@@ -3,7 +3,8 @@
  *
  *     node model.js DIR CONFIGS [profile]      CONFIGS like 1x512,4x512
  *
- * Reads DIR/nf4 (a 4-bit checkpoint) or else DIR/base, and writes DIR/ours.json.
+ * Reads DIR/nf4 (a 4-bit checkpoint) or else DIR/base, and writes DIR/ours.json. With `random` for DIR
+ * the weights are made on the spot, and nothing is written.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,14 +17,20 @@ import {
   loadPhi,
   type PhiModel,
   parsePhiConfig,
+  planPhi,
 } from '@qlorajs/phi2-model';
 import { openCheckpoint } from '@qlorajs/safetensors';
 import { createWebGpuBackend } from '../../packages/compute-webgpu/src/index.js';
 import { diskFolder } from '../disk-folder.js';
 import { openGpu } from './open-gpu.js';
+import { withRandomWeights } from './random-weights.js';
 
 const [folder, configList, mode] = process.argv.slice(2);
 const [WARM, STEPS] = [3, 8];
+const PHI_2 = {
+  ...{ model_type: 'phi', vocab_size: 51200, hidden_size: 2560, intermediate_size: 10240 },
+  ...{ num_hidden_layers: 32, num_attention_heads: 32, partial_rotary_factor: 0.4 },
+};
 const started = performance.now();
 const log = (text: string) =>
   console.log(`${((performance.now() - started) / 1000).toFixed(1)} s  ${text}`);
@@ -64,17 +71,21 @@ const idle = deviceMib();
 const gpu = openGpu();
 const backend = await createWebGpuBackend({ gpu, profile: true });
 log(JSON.stringify(backend.info));
-const quantized = existsSync(join(folder, 'nf4'));
+const random = folder === 'random';
+const quantized = !random && existsSync(join(folder, 'nf4'));
 const checkpoint = join(folder, quantized ? 'nf4' : 'base');
-const config = parsePhiConfig(JSON.parse(readFileSync(join(checkpoint, 'config.json'), 'utf8')));
-const source = await openCheckpoint(diskFolder(checkpoint));
-const model: PhiModel = await loadPhi(backend, config, source, {
-  quantize: { doubleQuant: true },
-  halfTables: true,
-});
+const config = parsePhiConfig(
+  random ? PHI_2 : JSON.parse(readFileSync(join(checkpoint, 'config.json'), 'utf8')),
+);
+const options = { quantize: { doubleQuant: true }, halfTables: true };
+const model: PhiModel = random
+  ? planPhi(withRandomWeights(backend), config, options)
+  : await loadPhi(backend, config, await openCheckpoint(diskFolder(checkpoint)), options);
 await backend.sync();
 const loadSeconds = (performance.now() - started) / 1000;
-log(`loaded ${quantized ? 'NF4' : 'fp16'}: ${(model.weightBytes / 2 ** 30).toFixed(2)} GiB`);
+log(
+  `loaded ${random ? 'random' : quantized ? 'NF4' : 'fp16'}: ${(model.weightBytes / 2 ** 30).toFixed(2)} GiB`,
+);
 const lora = defaultLoraConfig({
   r: 16,
   loraAlpha: 32,
@@ -202,7 +213,7 @@ for (const length of [128, 1024]) {
   const tokensPerSecond = 64 / (await run(64));
   decode[length] = { tokensPerSecond, prefillSeconds, jsMilliseconds: busy.milliseconds / 64 };
   log(`decode after ${length}: ${JSON.stringify(decode[length])}`);
-  if (mode === 'profile' && length === 128) {
+  if (mode === 'profile') {
     backend.profiler?.start();
     await run(1);
     const times = await backend.profiler!.stop();
@@ -213,7 +224,7 @@ for (const length of [128, 1024]) {
   }
   decoder.dispose();
 }
-writeFileSync(join(folder, 'ours.json'), JSON.stringify(facts, null, 1));
+if (!random) writeFileSync(join(folder, 'ours.json'), JSON.stringify(facts, null, 1));
 await backend.dispose();
 // Dawn's object must be reachable until here.
 console.log(gpu ? 'done' : '');

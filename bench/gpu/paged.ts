@@ -7,7 +7,7 @@
  * Weights are random numbers made on the spot: speed and memory do not depend on them. Each budget
  * runs with the cheapest changes that fit, as `qlora train --auto-fit` would choose them.
  */
-import type { Backend, Tensor } from '@qlorajs/compute';
+import type { Backend } from '@qlorajs/compute';
 import { createAdapter, defaultLoraConfig } from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
 import { type LabelledBatch, parsePhiConfig, planPhi } from '@qlorajs/phi2-model';
@@ -24,6 +24,7 @@ import {
 import { createWasmBackend } from '../../packages/compute-wasm/src/index.js';
 import { createWebGpuBackend } from '../../packages/compute-webgpu/src/index.js';
 import { openGpu } from './open-gpu.js';
+import { withRandomWeights } from './random-weights.js';
 
 const GIB = 2 ** 30;
 const { env } = process;
@@ -50,42 +51,6 @@ Object.assign(globalThis, { qlorajsGpu: gpu });
 
 const openBackend = (memoryLimit?: number): Promise<Backend> =>
   gpu ? createWebGpuBackend({ gpu, memoryLimit }) : createWasmBackend({ tensorLimit: memoryLimit });
-
-/** Random bytes, the same for every tensor: 16 MiB of them. */
-const noise = new Uint8Array(2 ** 24);
-for (let i = 0, x = 1; i < noise.length; i++) {
-  x = Math.imul(x, 1664525) + 1013904223;
-  noise[i] = x >>> 24;
-}
-
-/** Weights of about 0.02: whatever is asked for by a name of the base gets values. */
-function withWeights(backend: Backend): Backend {
-  const bytes = (tensor: Tensor, write: (size: number, at: number) => void) => {
-    for (let at = 0; at < tensor.size; at += noise.length)
-      write(Math.min(noise.length, tensor.size - at), at);
-  };
-  const fill = (tensor: Tensor): void => {
-    const { dtype, label, size } = tensor;
-    if (dtype === 'u8') bytes(tensor, (n, at) => backend.write(tensor, noise.subarray(0, n), at));
-    else if (dtype === 'f16') {
-      const halves = Uint16Array.from(noise, (byte) => ((byte & 1) << 15) | 0x2000 | byte);
-      bytes(tensor, (n, at) => backend.write(tensor, halves.subarray(0, n), at));
-    } else if (size > 2 ** 22) {
-      const floats = Float32Array.from(noise, (byte) => (byte - 128) / 6400);
-      bytes(tensor, (n, at) => backend.write(tensor, floats.subarray(0, n), at));
-    } else if (/quant_map$|norm\.weight$/.test(label))
-      backend.write(tensor, new Float32Array(size).fill(1));
-    else if (/absmax$/.test(label)) backend.write(tensor, new Float32Array(size).fill(0.02));
-  };
-  return {
-    ...backend,
-    empty(dtype, dimensions, label) {
-      const tensor = backend.empty(dtype, dimensions, label);
-      if (/^(model|lm_head)\./.test(label ?? '')) fill(tensor);
-      return tensor;
-    },
-  };
-}
 
 const BASE: MemoryOptions = {
   ...{ optim: 'paged_adamw_8bit', gradientCheckpointing: true, baseOffload: false },
@@ -130,7 +95,7 @@ async function measure(gib: number | null): Promise<Record<string, unknown>> {
   const pagers = createPagers(backend, options);
   const quantize = { doubleQuant: true };
   const halfTables = backend.name === 'webgpu';
-  const model = planPhi(withWeights(backend), config, {
+  const model = planPhi(withRandomWeights(backend), config, {
     quantize,
     halfTables,
     pager: pagers.blocks,

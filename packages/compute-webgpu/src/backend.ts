@@ -10,7 +10,6 @@ import { storageOf } from './device/storage.js';
 import { Transfer } from './device/transfer.js';
 import { type Engine, Scratch } from './engine.js';
 import { halvesToFloats } from './half.js';
-import { forgetHalfRows } from './ops/linear/half-operands.js';
 import { HeldProduct } from './ops/linear/held.js';
 import { bindOps } from './ops.js';
 
@@ -121,13 +120,13 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     },
     replay(key, work): void {
       product.flush();
-      // What halves were made from is not known while others' commands are issued again.
-      forgetHalfRows(engine);
+      // What scratch was made from is not known while others' commands are issued again.
+      engine.scratch.forgetOrigins();
       recorder.replay(key, () => {
         work();
         product.flush();
       });
-      forgetHalfRows(engine);
+      engine.scratch.forgetOrigins();
     },
     memory: () => memory.counter.usage,
     resetPeak: () => memory.counter.resetPeak(),

@@ -22,10 +22,23 @@ export class Scratch {
   readonly #memory: DeviceMemory;
   readonly #recorder: Recorder;
   readonly #buffers = new Map<string, Tensor>();
+  readonly #origins = new Map<string, string>();
 
   constructor(memory: DeviceMemory, recorder: Recorder) {
     this.#memory = memory;
     this.#recorder = recorder;
+  }
+
+  /** Whether the buffer `name` was last said to hold what `origin` names; from now on it does. */
+  holds(name: string, origin: string): boolean {
+    const same = this.#origins.get(name) === origin;
+    this.#origins.set(name, origin);
+    return same;
+  }
+
+  /** What buffers hold is not known any more. */
+  forgetOrigins(): void {
+    this.#origins.clear();
   }
 
   get(name: string, dtype: DType, size: number): Tensor {
@@ -34,6 +47,7 @@ export class Scratch {
       if (buffer) {
         this.#recorder.flush();
         this.#recorder.forget(storageOf(buffer));
+        this.#origins.delete(name);
         this.#buffers.delete(name); // Should there be no room for the larger one.
         this.#memory.release(buffer);
       }
@@ -42,6 +56,12 @@ export class Scratch {
     }
     return { ...buffer, size, shape: [size] };
   }
+}
+
+/** Names the present contents of some elements, for {@link Scratch.holds}. */
+export function contentsOf(tensor: Tensor): string {
+  const { id, version } = storageOf(tensor);
+  return `${id} ${version} ${tensor.offset}`;
 }
 
 const MAX_GROUPS = 65535;

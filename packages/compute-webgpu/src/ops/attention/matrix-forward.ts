@@ -2,21 +2,23 @@ import type { AttentionArgs } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import type { Engine } from '../../engine.js';
 import { Memo } from '../../memo.js';
+import { attentionHalves } from './halves.js';
 import {
   each,
-  KEY_RANGE,
-  leftHalves,
-  leftOf,
-  MAIN,
+  HALVES_OF,
+  keyRange,
+  LOG2_E,
+  left,
   MATRIX_DIRECTIVES,
   OWNED,
+  ownedSquares,
   RESULT,
-  rightOf,
-  rightTransposed,
+  right,
+  rightOfRows,
   rowVectors,
   squaresOf,
-  stageHalves,
-  storeSquares,
+  staging,
+  THREADS,
 } from './matrix-tile.js';
 import {
   type AttentionShape,
@@ -28,141 +30,173 @@ import {
   shapeKey,
 } from './tile.js';
 
-/** Keys of a tile; a lane has a column of the scores. */
-const KEYS = 32;
-/** Elements from one row of scores, and of probabilities, to the next. */
-const SCORE_STRIDE = KEYS + 4;
-const HALF_STRIDE = KEYS + 8;
+/** Keys of a step. */
+const STEP = 64;
+/** Vectors of four scores from one row to the next; a gap in the middle keeps two lanes' halves apart. */
+const SCORE_STRIDE = STEP / 4 + 2;
+/** Vectors of eight halves from one row of weights to the next. */
+const WEIGHT_STRIDE = STEP / 8 + 1;
 
 const kernels = new Memo<KernelSpec>();
 
-/** The scores of the subgroup's 16 rows: q k^T, unscaled. */
-function scoresText(headDim: number): string {
-  return each(
-    KEYS / 16,
-    (j) => `{
-      var c = ${RESULT}();
-      ${each(squaresOf(headDim), (s) => `c = subgroupMatrixMultiplyAccumulate(q${s}, ${rightTransposed(headDim, 'tile', `${16 * j}u`, s)}, c);`)}
-      subgroupMatrixStore<row_major>(&scores, subgroup * ${16 * SCORE_STRIDE}u + ${16 * j}u, c, ${SCORE_STRIDE}u);
-    }`,
-  );
-}
-
 /**
- * Two passes over the keys: the first finds each query's log-sum-exp, so that the second can add
- * finished probabilities times v in subgroup matrices, which cannot be rescaled row by row as the
- * running form of FlashAttention needs it.
+ * A workgroup owns 64 queries of a head, a subgroup 16 of them, and two lanes a row. Keys come 64 at a
+ * time. Scores go through workgroup memory, since a subgroup matrix has no elements to work on: a lane
+ * turns half of a row into weights, and what these give of v is added to sums in the lanes' own
+ * registers, with a running maximum (https://arxiv.org/abs/2205.14135). Weights take the place of the
+ * keys, and results that of the scores.
  */
 function forwardKernel(key: string, shape: AttentionShape): KernelSpec {
   const { headDim } = shape;
   const squares = squaresOf(headDim);
+  const stride = rowVectors(headDim);
+  const resultStride = headDim / 4 + 2;
+  const place = 16 * Math.max(SCORE_STRIDE, resultStride);
+  const keys = staging(headDim, 'k', STEP);
+  const values = staging(headDim, 'v', STEP);
+  const groups = STEP / 8;
+  const parts = headDim / 8;
   return {
     key,
     directives: MATRIX_DIRECTIVES,
     bindings: {
-      q: read('vec4f'),
-      k: read('vec4f'),
-      v: read('vec4f'),
+      halves: read('vec4u'),
       ...maskBindings(shape),
-      out: write(),
+      out: write('vec4f'),
       logSumExp: write(),
     },
-    params: MASK_PARAMS,
+    params: {
+      ...MASK_PARAMS,
+      ...({ perQuery: 'u32', perKey: 'u32', qPart: 'u32', kPart: 'u32', vPart: 'u32' } as const),
+    },
     body: /* wgsl */ `
 const NONE = -3.4028234e38;
-var<workgroup> tile: array<vec4u, ${OWNED * rowVectors(headDim)}>;
-var<workgroup> scores: array<f32, ${OWNED * SCORE_STRIDE}>;
-var<workgroup> probabilities: array<f16, ${OWNED * HALF_STRIDE}>;
-var<workgroup> sums: array<f32, ${OWNED}>;
-var<workgroup> begins: array<u32, ${OWNED}>;
-var<workgroup> ends: array<u32, ${OWNED}>;
+var<workgroup> keys: array<vec4u, ${Math.max(STEP * stride, 4 * 16 * WEIGHT_STRIDE)}>;
+var<workgroup> values: array<vec4u, ${STEP * stride}>;
+var<workgroup> scores: array<vec4f, ${4 * place}>;
 ${maskFunctions(shape)}
-${stageHalves(shape, 'q', { tile: 'tile', count: OWNED, limit: 'p.queryLength' })}
-${stageHalves(shape, 'k', { tile: 'tile', count: KEYS, limit: 'p.keyLength' })}
-${stageHalves(shape, 'v', { tile: 'tile', count: KEYS, limit: 'p.keyLength' })}
-${MAIN}
-  ${KEY_RANGE}
-  stage_q(firstOwned, 0u, batch, head, local);
-  if (local < ${OWNED}u) {
-    let query = min(firstOwned + local, lastQuery);
-    begins[local] = firstOf(batch, query);
-    ends[local] = endOf(batch, query);
-  }
-  workgroupBarrier();
-  ${each(squares, (s) => `let q${s} = ${leftOf(headDim, 'tile', 'subgroup * 16u', s)};`)}
-  workgroupBarrier();
-
-  // Two lanes a row, each over half of the columns, from places apart, against bank conflicts.
-  let own = subgroup * 16u + lane / 2u;
-  let begin = begins[own];
-  let end = ends[own];
+${HALVES_OF}
+@compute @workgroup_size(${THREADS})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let head = group.y;
+  let batch = group.z;
+  // The longest rows first.
+  let firstOwned = (groups.x - 1u - group.x) * ${OWNED}u;
+  let lastQuery = min(firstOwned + ${OWNED}u, p.queryLength) - 1u;
+  let row = lane / 2u;
+  let half = lane % 2u;
+  let query = min(firstOwned + subgroup * 16u + row, lastQuery);
+  let begin = firstOf(batch, query);
+  let end = endOf(batch, query);
+  ${keyRange(shape, STEP)}
+  let headAt = batch * p.heads + head;
+  let qAt = p.qPart + headAt * p.perQuery + (firstOwned + subgroup * 16u) * ${headDim / 8}u;
+  let kAt = p.kPart + headAt * p.perKey;
+  let vAt = p.vPart + headAt * p.perKey;
+  let scale = p.scale * ${LOG2_E};
+  let mine = subgroup * ${place}u;
+  let weightsAt = subgroup * ${16 * WEIGHT_STRIDE}u;
+  ${ownedSquares(headDim, 'q', 1, 'qAt')}
+  ${each(parts, (d) => `var o${d} = vec4f();`)}
   var largest = NONE;
   var sum = 0.0;
-  for (var first = tileStart; first < tileEnd; first += ${KEYS}u) {
-    stage_k(first, 0u, batch, head, local);
+  ${keys.registers}
+  ${values.registers}
+  if (tileStart < tileEnd) { ${keys.load(`kAt + tileStart * ${headDim / 8}u`)} }
+  for (var first = tileStart; first < tileEnd; first += ${STEP}u) {
+    ${keys.keep('keys', '0u')}
     workgroupBarrier();
-    ${scoresText(headDim)}
-    workgroupBarrier();
-    var grown = largest;
-    ${each(
-      KEYS / 2,
-      (i) => `let column${i} = (lane % 2u) * ${KEYS / 2}u + (${i}u + lane) % ${KEYS / 2}u;
-    let visible${i} = first + column${i} >= begin && first + column${i} < end;
-    let score${i} = select(NONE, scores[own * ${SCORE_STRIDE}u + column${i}] * p.scale, visible${i});
-    grown = max(grown, score${i});`,
-    )}
-    sum *= exp(largest - grown);
-    ${each(KEYS / 2, (i) => `sum += select(0.0, exp(score${i} - grown), visible${i});`)}
-    largest = grown;
-  }
-  workgroupBarrier();
-  scores[own * ${SCORE_STRIDE}u + (lane % 2u) * 2u] = largest;
-  scores[own * ${SCORE_STRIDE}u + (lane % 2u) * 2u + 1u] = sum;
-  workgroupBarrier();
-  if (lane % 2u == 0u) {
-    let other = scores[own * ${SCORE_STRIDE}u + 2u];
-    let both = max(largest, other);
-    let total = sum * exp(largest - both) + scores[own * ${SCORE_STRIDE}u + 3u] * exp(other - both);
-    let value = select(0.0, both + log(total), total > 0.0);
-    sums[own] = value;
-    if (firstOwned + own < p.queryLength) {
-      logSumExp[p.logSumExpAt + (batch * p.heads + head) * p.queryLength + firstOwned + own] = value;
+    ${values.load(`vAt + first * ${headDim / 8}u`)}
+    {
+      ${each(STEP / 16, (j) => `var c${j} = ${RESULT}();`)}
+      ${each(squares, (s) =>
+        each(
+          STEP / 16,
+          (j) =>
+            `c${j} = subgroupMatrixMultiplyAccumulate(q0_${s}, ${rightOfRows('keys', `${16 * j * stride + 2 * s}u`, stride)}, c${j});`,
+        ),
+      )}
+      ${each(
+        STEP / 16,
+        (j) =>
+          `subgroupMatrixStore<row_major>(&scores, mine + ${4 * j + (j >= STEP / 32 ? 1 : 0)}u, c${j}, ${SCORE_STRIDE});`,
+      )}
     }
-  }
-  workgroupBarrier();
-
-  ${each(squares, (d) => `var o${d} = ${RESULT}();`)}
-  for (var first = tileStart; first < tileEnd; first += ${KEYS}u) {
-    stage_k(first, 0u, batch, head, local);
-    stage_v(first, ${KEYS}u, batch, head, local);
+    ${values.keep('values', '0u')}
+    if (first + ${STEP}u < tileEnd) { ${keys.load(`kAt + (first + ${STEP}u) * ${headDim / 8}u`)} }
     workgroupBarrier();
-    ${scoresText(headDim)}
-    workgroupBarrier();
-    let key = first + lane;
-    for (var i = 0u; i < 16u; i++) {
-      let row = subgroup * 16u + i;
-      let visible = key >= begins[row] && key < ends[row];
-      let score = scores[row * ${SCORE_STRIDE}u + lane] * p.scale - sums[row];
-      let probability = select(0.0, exp(min(score, 0.0)), visible);
-      probabilities[row * ${HALF_STRIDE}u + lane] = f16(probability);
-    }
-    workgroupBarrier();
+    let rowAt = mine + row * ${SCORE_STRIDE}u;
+    let ownAt = rowAt + half * ${groups + 1}u;
+    let otherAt = rowAt + (1u - half) * ${groups + 1}u;
+    let own = first + half * ${STEP / 2}u;
+    let other = first + (1u - half) * ${STEP / 2}u;
+    var most = vec4f(NONE);
     ${each(
-      KEYS / 16,
-      (s) => `{
-      let left = ${leftHalves('probabilities', HALF_STRIDE, s)};
-      ${each(squares, (d) => `o${d} = subgroupMatrixMultiplyAccumulate(left, ${rightOf(headDim, 'tile', `${KEYS + 16 * s}u`, d)}, o${d});`)}
+      groups,
+      (c) => `let at${c} = vec4u(own + ${4 * c}u) + vec4u(0u, 1u, 2u, 3u);
+    let s${c} = select(vec4f(NONE), scores[ownAt + ${c}u] * scale, (at${c} >= vec4u(begin)) & (at${c} < vec4u(end)));
+    most = max(most, s${c});
+    {
+      let at = vec4u(other + ${4 * c}u) + vec4u(0u, 1u, 2u, 3u);
+      most = max(most, select(vec4f(NONE), scores[otherAt + ${c}u] * scale, (at >= vec4u(begin)) & (at < vec4u(end))));
     }`,
     )}
+    let grown = max(largest, max(max(most.x, most.y), max(most.z, most.w)));
+    // A row that has seen nothing has no maximum: its weights are zero all the same.
+    let middle = select(grown, 0.0, grown == NONE);
+    let shrink = exp2(largest - middle);
+    var total = vec4f();
+    ${each(
+      groups / 2,
+      (c) => `{
+      let a = exp2(s${2 * c} - middle);
+      let b = exp2(s${2 * c + 1} - middle);
+      total += a + b;
+      keys[weightsAt + row * ${WEIGHT_STRIDE}u + half * ${groups / 2}u + ${c}u] = halvesOf(a, b);
+    }`,
+    )}
+    sum = sum * shrink + (total.x + total.y) + (total.z + total.w);
+    largest = grown;
     workgroupBarrier();
+    ${each(STEP / 16, (s) => `let w${s} = ${left('keys', `weightsAt + ${2 * s}u`, WEIGHT_STRIDE)};`)}
+    ${each(squares, (d) => `var r${d} = ${RESULT}();`)}
+    ${each(STEP / 16, (s) =>
+      each(
+        squares,
+        (d) =>
+          `r${d} = subgroupMatrixMultiplyAccumulate(w${s}, ${right('values', `${16 * s * stride + 2 * d}u`, stride)}, r${d});`,
+      ),
+    )}
+    ${each(squares, (d) => `subgroupMatrixStore<row_major>(&scores, mine + ${4 * d}u, r${d}, ${resultStride});`)}
+    workgroupBarrier();
+    ${each(parts, (d) => `o${d} = o${d} * shrink + scores[mine + row * ${resultStride}u + ${2 * d}u + half];`)}
   }
-  ${storeSquares(shape, 'o', 'out', { through: 'scores', limit: 'p.queryLength' })}
+  // Both lanes of a row have the same maximum.
+  workgroupBarrier();
+  scores[subgroup * 32u + lane].x = sum;
+  workgroupBarrier();
+  let all = scores[subgroup * 32u + 2u * row].x + scores[subgroup * 32u + 2u * row + 1u].x;
+  let factor = select(0.0, 1.0 / all, all > 0.0);
+  if (firstOwned + subgroup * 16u + row <= lastQuery) {
+    let to = p.outAt / 4u + ((batch * p.queryLength + query) * p.heads + head) * ${headDim / 4}u + half;
+    ${each(parts, (d) => `out[to + ${2 * d}u] = o${d} * factor;`)}
+    if (half == 0u) {
+      let at = p.logSumExpAt + headAt * p.queryLength + query;
+      logSumExp[at] = select(0.0, largest * 0.6931471805599453 + log(all), all > 0.0);
+    }
+  }
 }`,
   };
 }
 
 export function attentionMatrix(engine: Engine, args: AttentionArgs): void {
-  const { q, k, v, out, logSumExp, headDim, batch, heads, queryLength } = args;
+  const { out, logSumExp, headDim, batch, heads, queryLength } = args;
   const shape: AttentionShape = {
     headDim,
     tile: OWNED,
@@ -171,7 +205,10 @@ export function attentionMatrix(engine: Engine, args: AttentionArgs): void {
   };
   const key = `attention matrix ${shapeKey(shape)}`;
   const kernel = kernels.get(key, () => forwardKernel(key, shape));
-  const tensors = { q, k, v, ...maskTensors(args), out, logSumExp };
+  const { halves, at, perQuery, perKey } = attentionHalves(engine, args, args);
+  const parts = { qPart: at.q, kPart: at.k, vPart: at.v };
+  const params = { ...maskParams(args), perQuery, perKey, ...parts };
   const groups = [Math.ceil(queryLength / OWNED), heads, batch] as const;
-  engine.recorder.dispatch(kernel, tensors, maskParams(args), groups);
+  const tensors = { halves, ...maskTensors(args), out, logSumExp };
+  engine.recorder.dispatch(kernel, tensors, params, groups);
 }

@@ -1,7 +1,6 @@
 import { type LinearWeight, NF4_CODE, type Nf4Weight, type Tensor } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
-import { storageOf } from '../../device/storage.js';
-import { type Engine, flatGroups } from '../../engine.js';
+import { contentsOf, type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { eachRow, REDUCE, WIDTH } from '../../wgsl/flat.js';
 import { WIDEST } from '../../wgsl/half-row.js';
@@ -47,26 +46,8 @@ const HALF_ROWS: KernelSpec<'x' | 'values' | 'scales', 'rows' | 'width' | 'strid
   ),
 };
 
-/** What the scratch rows were made from, so that projections of one input convert it once. */
-interface Origin {
-  readonly id: number;
-  readonly version: number;
-  readonly offset: number;
-  readonly layout: string;
-  readonly halves: number;
-}
-
-const origins = new WeakMap<Engine, Origin>();
-
-/** The next product converts its input anew. */
-export function forgetHalfRows(engine: Engine): void {
-  origins.delete(engine);
-}
-
-function originOf(x: Tensor, values: Tensor, layout: string): Origin {
-  const { id, version } = storageOf(x);
-  return { id, version, offset: x.offset, layout, halves: storageOf(values).id };
-}
+/** Names what the scratch rows were made from, so that projections of one input convert it once. */
+const originOf = (x: Tensor, layout: string) => `${contentsOf(x)} ${layout}`;
 
 function scratchRows(engine: Engine, padded: number, pitch: number) {
   return {
@@ -87,15 +68,9 @@ export function halfRows(
 ): HalfRows {
   const pitch = Math.ceil(width / 8) * 8;
   const { values, scales } = scratchRows(engine, padded, pitch);
-  const origin = originOf(x, values, `${rows} ${width} ${stride}`);
-  const last = origins.get(engine);
-  const same =
-    last !== undefined &&
-    (Object.keys(origin) as (keyof Origin)[]).every((key) => last[key] === origin[key]);
-  if (!same) {
+  if (!engine.scratch.holds('half rows', originOf(x, `${rows} ${width} ${stride}`))) {
     const params = { rows, width, stride, pitch };
     engine.recorder.dispatch(HALF_ROWS, { x, values, scales }, params, flatGroups(rows));
-    origins.set(engine, origin);
   }
   return { values, scales, pitch };
 }
@@ -122,7 +97,7 @@ export function withHalfRows(
     return false;
   const halves = scratchRows(engine, Math.ceil(rows / PADDING) * PADDING, width);
   make(halves, rows, width);
-  origins.set(engine, originOf(out, halves.values, `${rows} ${width} ${width}`));
+  engine.scratch.holds('half rows', originOf(out, `${rows} ${width} ${width}`));
   return true;
 }
 
