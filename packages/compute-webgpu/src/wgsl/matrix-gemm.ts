@@ -17,10 +17,24 @@ export interface MatrixGemm {
   readonly bAlongK: boolean;
   /** Whether all sizes are multiples of the tile's: no bound needs to be checked while staging. */
   readonly whole: boolean;
-  /** Text before the stores of a column `n`. */
-  readonly column: string;
-  /** Text that gives the sum `value` at row `m` and column `n`, over part `part` of k, to the output. */
+  /** Columns that are stored at a time: 4 where every row of the output starts on 16 bytes, else 1. */
+  readonly width: 1 | 4;
+  /** Adds to the sums, on subgroup matrices: see adapter-term.ts. */
+  readonly more: MatrixTerm | null;
+  /** Text that fetches, to `old`, what the store of row `m` and columns from `n` on needs of the output. */
+  readonly fetch: string;
+  /** Text that gives the sums `value` at row `m` and columns from `n` on, over part `part` of k, to the output. */
   readonly store: string;
+}
+
+/** Another product of few terms that is added to the sums. */
+export interface MatrixTerm {
+  /** Vectors of eight halves that it stages. */
+  readonly vectors: number;
+  /** Text that stages its operands in `tile`. */
+  readonly stage: string;
+  /** Text that adds to the sums `c0_0`…. */
+  readonly multiply: string;
 }
 
 /** The directives that the program needs; tile positions depend on the subgroup, which is uniform. */
@@ -39,19 +53,40 @@ function threadsOf(tile: MatrixTile): number {
   return (tile.rows / tile.subgroupRows) * (tile.columns / tile.subgroupColumns) * SUBGROUP;
 }
 
-/** Bytes of workgroup memory. */
-export function workgroupBytes(tile: MatrixTile, bAlongK: boolean): number {
+/** Halves of the staged slices. */
+function slicesOf(tile: MatrixTile, bAlongK: boolean): readonly [number, number] {
   const a = tile.rows * (tile.depth + PAD);
-  const b = bAlongK ? tile.columns * (tile.depth + PAD) : tile.depth * (tile.columns + PAD);
-  return 2 * (a + b) + (threadsOf(tile) / SUBGROUP) * 16 * 16 * 4;
+  return [a, bAlongK ? tile.columns * (tile.depth + PAD) : tile.depth * (tile.columns + PAD)];
 }
 
-const each = (count: number, text: (i: number) => string) =>
+/** Vectors of workgroup memory: slices first, 16 rows of sums of every subgroup afterwards. */
+function tileVectors(tile: MatrixTile, bAlongK: boolean, more: MatrixTerm | null): number {
+  const [a, b] = slicesOf(tile, bAlongK);
+  const sums = (threadsOf(tile) / SUBGROUP) * 4 * tile.subgroupColumns;
+  return Math.max((a + b) / VECTOR, sums, more?.vectors ?? 0);
+}
+
+/** Bytes of workgroup memory. */
+export function workgroupBytes(tile: MatrixTile, bAlongK: boolean): number {
+  return 16 * tileVectors(tile, bAlongK, null);
+}
+
+const RESULT = 'subgroup_matrix_result<f32, 16, 16>';
+
+/** A square of the left operand in `tile`, `stride` halves from row to row. */
+export const leftSquare = (at: string, stride: number) =>
+  `subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile, ${at}, ${stride / VECTOR})`;
+/** A square of the right operand; `col_major` where its columns are rows in memory. */
+export const rightSquare = (at: string, stride: number, order: 'row_major' | 'col_major') =>
+  `subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, ${order}>(&tile, ${at}, ${stride / VECTOR})`;
+
+export const each = (count: number, text: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => text(i)).join('\n');
 
 /** The staging of one operand, rows of `width` halves: `load` to registers, `keep` to workgroup memory. */
 function staging(
   name: 'A' | 'B',
+  base: number,
   rows: number,
   width: number,
   threads: number,
@@ -77,7 +112,7 @@ function staging(
     }),
     keep: each(count, (i) => {
       const to = `r * ${stride}u + c`;
-      const store = `tile${name}[(${to}) / ${VECTOR}u] = held${name}${i};`;
+      const store = `tile[(${base}u + ${to}) / ${VECTOR}u] = held${name}${i};`;
       return `{ ${position(i)} ${guard(store)} }`;
     }),
     size: rows * stride,
@@ -93,15 +128,18 @@ function staging(
  * `span` in `p.span`. The sums leave through workgroup memory, since a subgroup matrix cannot be
  * scaled by row.
  */
-export function matrixGemmBody({ tile, bAlongK, whole, column, store }: MatrixGemm): string {
+export function matrixGemmBody(gemm: MatrixGemm): string {
+  const { tile, bAlongK, whole, width, more, fetch, store } = gemm;
   const { rows, columns, depth, subgroupRows, subgroupColumns } = tile;
   const threads = threadsOf(tile);
   const across = columns / subgroupColumns;
   const [tall, wide] = [subgroupRows / 16, subgroupColumns / 16];
   const inRow = (first: string, size: string) => (r: string, c: string) =>
     whole ? null : `${first} + ${r} < ${size} && start + ${c} < p.k`;
+  const [halvesOfA] = slicesOf(tile, bAlongK);
   const a = staging(
     'A',
+    0,
     rows,
     depth,
     threads,
@@ -111,6 +149,7 @@ export function matrixGemmBody({ tile, bAlongK, whole, column, store }: MatrixGe
   const b = bAlongK
     ? staging(
         'B',
+        halvesOfA,
         columns,
         depth,
         threads,
@@ -119,30 +158,28 @@ export function matrixGemmBody({ tile, bAlongK, whole, column, store }: MatrixGe
       )
     : staging(
         'B',
+        halvesOfA,
         depth,
         columns,
         threads,
         (r, c) => `b[(p.bAt + (start + ${r}) * p.n + firstColumn + ${c}) / ${VECTOR}u]`,
         (r, c) => (whole ? null : `start + ${r} < p.bRows && firstColumn + ${c} < p.n`),
       );
-  const left = 'subgroup_matrix_left<f16, 16, 16>';
-  const right = 'subgroup_matrix_right<f16, 16, 16>';
-  const result = 'subgroup_matrix_result<f32, 16, 16>';
   // Offsets and strides count the array's elements: vectors.
-  const matrix = (type: string, order: string, from: string, at: string, stride: number) =>
-    `subgroupMatrixLoad<${type}, ${order}>(&tile${from}, (${at}) / ${VECTOR}u, ${stride / VECTOR})`;
   const loadA = (i: number, step: number) =>
-    matrix(left, 'row_major', 'A', `(partRow + ${16 * i}u) * ${a.stride}u + ${step}u`, a.stride);
+    leftSquare(`((partRow + ${16 * i}u) * ${a.stride}u + ${step}u) / ${VECTOR}u`, a.stride);
   const loadB = (j: number, step: number) =>
     bAlongK
-      ? matrix(
-          right,
-          'col_major',
-          'B',
-          `(partColumn + ${16 * j}u) * ${b.stride}u + ${step}u`,
+      ? rightSquare(
+          `(${halvesOfA}u + (partColumn + ${16 * j}u) * ${b.stride}u + ${step}u) / ${VECTOR}u`,
           b.stride,
+          'col_major',
         )
-      : matrix(right, 'row_major', 'B', `${step * b.stride + 16 * j}u + partColumn`, b.stride);
+      : rightSquare(
+          `(${halvesOfA + step * b.stride + 16 * j}u + partColumn) / ${VECTOR}u`,
+          b.stride,
+          'row_major',
+        );
   const multiply = each(
     depth / 16,
     (s) => `{
@@ -156,10 +193,17 @@ export function matrixGemmBody({ tile, bAlongK, whole, column, store }: MatrixGe
   );
   const load = `${a.load}\n${b.load}`;
   const keep = `${a.keep}\n${b.keep}`;
+  const perRow = subgroupColumns / width;
+  const count = (16 * perRow) / SUBGROUP;
+  const type = width === 4 ? 'vec4f' : 'f32';
+  const position = (i: number, t: number) => /* wgsl */ `let e = lane + ${t * SUBGROUP}u;
+      let m = firstRow + partRow + ${16 * i}u + e / ${perRow}u;
+      let n = firstColumn + partColumn + e % ${perRow}u * ${width}u;
+      let inside = m < p.m && n < p.n;`;
+  const sum =
+    width === 4 ? 'bitcast<vec4f>(tile[mine + e])' : 'bitcast<f32>(tile[mine + e / 4u][e % 4u])';
   return /* wgsl */ `
-var<workgroup> tileA: array<vec4u, ${a.size / VECTOR}>;
-var<workgroup> tileB: array<vec4u, ${b.size / VECTOR}>;
-var<workgroup> sums: array<f32, ${(threads / SUBGROUP) * 256}>;
+var<workgroup> tile: array<vec4u, ${tileVectors(tile, bAlongK, more)}>;
 @compute @workgroup_size(${threads})
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -174,7 +218,7 @@ fn main(
   let end = min(p.k, begin + p.span);
   let partRow = (subgroup / ${across}u) * ${subgroupRows}u;
   let partColumn = (subgroup % ${across}u) * ${subgroupColumns}u;
-  ${each(tall, (i) => each(wide, (j) => `var c${i}_${j} = ${result}();`))}
+  ${each(tall, (i) => each(wide, (j) => `var c${i}_${j} = ${RESULT}();`))}
   ${a.registers}
   ${b.registers}
   { let start = begin; ${load} }
@@ -182,28 +226,36 @@ fn main(
     ${keep}
     workgroupBarrier();
     let start = done + ${depth}u;
+    // Under a condition, which keeps compilers from putting the loads off until they are needed.
     if (start < end) { ${load} }
     ${multiply}
     workgroupBarrier();
   }
-  let mine = subgroup * 256u;
-  ${each(tall, (i) =>
-    each(
-      wide,
-      (j) => `
-  subgroupMatrixStore<row_major>(&sums, mine, c${i}_${j}, 16u);
+  ${
+    more
+      ? `${more.stage}
   workgroupBarrier();
-  {
-    let n = firstColumn + partColumn + ${16 * j}u + lane % 16u;
-    ${column}
-    for (var e = lane; e < 256u; e += ${SUBGROUP}u) {
-      let m = firstRow + partRow + ${16 * i}u + e / 16u;
-      let value = sums[mine + e];
-      if (m < p.m && n < p.n) { ${store} }
-    }
+  ${more.multiply}
+  workgroupBarrier();`
+      : ''
   }
-  workgroupBarrier();`,
-    ),
+  let mine = subgroup * ${4 * subgroupColumns}u;
+  ${each(
+    tall,
+    (i) => `{
+  ${each(fetch ? count : 0, (t) => `var old${t} = ${type}(); { ${position(i, t)} if (inside) { ${fetch.replace('old', `old${t}`)} } }`)}
+  ${each(wide, (j) => `subgroupMatrixStore<row_major>(&tile, mine + ${4 * j}u, c${i}_${j}, ${subgroupColumns / 4});`)}
+  workgroupBarrier();
+  ${each(
+    count,
+    (t) => `{
+    ${position(i, t)}
+    let value = ${sum};
+    if (inside) { ${store.replace('old', `old${t}`)} }
+  }`,
+  )}
+  workgroupBarrier();
+  }`,
   )}
 }`;
 }

@@ -96,7 +96,9 @@ ${MAIN}
     let column = half * ${groups}u;
     ${each(
       groups,
-      (c) => `let likely${c} = exp2(min(products[at + ${c}u] * scale - sums[column + ${c}u], vec4f()));
+      (
+        c,
+      ) => `let likely${c} = exp2(min(products[at + ${c}u] * scale - sums[column + ${c}u], vec4f()));
     let weight${c} = select(vec4f(), likely${c}, (key >= begins[column + ${c}u]) & (key < ends[column + ${c}u]));
     let d${c} = bounded(weight${c} * (products[at + ${OWNED * PRODUCT_STRIDE + c}u] - means[column + ${c}u]) * p.scale);`,
     )}

@@ -5,6 +5,7 @@ import { Memo } from '../../memo.js';
 import { eachElement, WIDTH } from '../../wgsl/flat.js';
 import { gemmBody, gemmPlan, tileKey } from '../../wgsl/gemm.js';
 import { MATRIX_DIRECTIVES, matrixGemmBody } from '../../wgsl/matrix-gemm.js';
+import { adapterTerm } from './adapter-term.js';
 import { type HalfRows, halfRows, halfWeight } from './half-operands.js';
 import type { LinearBackwardPart, LinearPart } from './linear-f32.js';
 import {
@@ -45,7 +46,20 @@ const SIZES = {
   lowScale: 'f32',
 } as const;
 
-const STORE_PART = 'out[p.outAt + (part * p.m + m) * p.n + n] = value;';
+/** Columns that a product's kernel writes at a time. */
+function widthOf({ n, out, outStride, bias }: Product): 1 | 4 {
+  return [n, outStride, out.offset, bias?.offset ?? 0].every((each) => each % 4 === 0) ? 4 : 1;
+}
+
+/** Text that gives `value` at row `m` and columns from `n` on to the output, and what it fetches before. */
+function storeTexts({ bias, accumulate }: Product, width: 1 | 4) {
+  const at = `out[(p.outAt + m * p.outStride + n) / ${width}u]`;
+  const added = bias ? ` + bias[(p.biasAt + n) / ${width}u]` : '';
+  return {
+    fetch: accumulate ? `old = ${at};` : '',
+    store: `${at} = value * scales[p.scalesAt + m]${added}${accumulate ? ' + old' : ''};`,
+  };
+}
 
 /** Text that gives `value` at row `m` and column `n` to the output, after `columnText` of the column. */
 function storeText({ bias, accumulate, lowRank }: Product): string {
@@ -62,12 +76,16 @@ function variant({ bAlongK, bias, accumulate, lowRank }: Product): string {
   return `${bAlongK ? 'NT' : 'NN'}${bias ? ' bias' : ''}${lowRankKey(lowRank)}${accumulate ? ' accumulate' : ''}`;
 }
 
-function outputBindings({ bias, lowRank, bAlongK }: Product): KernelSpec['bindings'] {
+function outputBindings(
+  { bias, lowRank, bAlongK }: Product,
+  width: 1 | 4 = 1,
+): KernelSpec['bindings'] {
+  const type = width === 4 ? 'vec4f' : 'f32';
   return {
     scales: read(),
-    ...(bias ? { bias: read() } : {}),
+    ...(bias ? { bias: read(type) } : {}),
     ...lowRankBindings(lowRank, bAlongK),
-    out: write(),
+    out: write(type),
   };
 }
 
@@ -81,27 +99,28 @@ function sizes({ m, n, k, bRows, outStride, lowRank }: Product, span: number) {
 
 /** The product on subgroup matrices, in parts of k where there are few tiles. */
 function matrixProduct(engine: Engine, product: Product, plan: MatrixPlan): void {
-  const { a, b, bAlongK, m, n, k } = product;
+  const { a, b, bAlongK, m, n, k, lowRank } = product;
   const { tile, groups, span } = plan;
   const whole = n % tile.columns === 0 && k % tile.depth === 0;
   const split = groups[2] > 1;
   const form = split ? `${bAlongK ? 'NT' : 'NN'} parts` : variant(product);
-  const key = `matrix product ${form} ${Object.values(tile).join('x')}${whole ? '' : ' ragged'}`;
+  const width = split ? (n % 4 === 0 ? 4 : 1) : widthOf(product);
+  const key = `matrix product ${form} ${Object.values(tile).join('x')}${whole ? '' : ' ragged'}${width === 4 ? '' : ' narrow'}`;
   const kernel = kernels.get(key, () => ({
     key,
     directives: MATRIX_DIRECTIVES,
     bindings: {
       a: read('vec4u'),
       b: read('vec4u'),
-      ...(split ? { out: write() } : outputBindings(product)),
+      ...(split ? { out: write(width === 4 ? 'vec4f' : 'f32') } : outputBindings(product, width)),
     },
     params: SIZES,
     body: matrixGemmBody({
-      tile,
-      bAlongK,
-      whole,
-      column: split ? '' : columnText(product),
-      store: split ? STORE_PART : storeText(product),
+      ...{ tile, bAlongK, whole, width },
+      more: split || !lowRank ? null : adapterTerm(tile, lowRank.rank, bAlongK),
+      ...(split
+        ? { fetch: '', store: `out[(p.outAt + (part * p.m + m) * p.n + n) / ${width}u] = value;` }
+        : storeTexts(product, width)),
     }),
   }));
   const params = sizes(product, span);
