@@ -20,8 +20,9 @@ export const wide = read('vec4f');
  * The program of a workgroup a row: `load` declares `value0`…, a vec4f for every group at element
  * `c0`…, which are zero beyond the row; they go to `out`, and to `values` in f16, times the power of two
  * that `halfRows` would choose.
+ * @param keeps whether there is an `out`
  */
-export function halfRow(width: number, load: string, declarations: string): string {
+export function halfRow(width: number, load: string, declarations: string, keeps = true): string {
   const count = groupsOf(width);
   return eachRow(
     /* wgsl */ `
@@ -37,7 +38,7 @@ export function halfRow(width: number, load: string, declarations: string): stri
   ${each(
     count,
     (i) => `if (in${i}) {
-    out[(p.outAt + row * ${width}u + c${i}) / 4u] = value${i};
+    ${keeps ? `out[(p.outAt + row * ${width}u + c${i}) / 4u] = value${i};` : ''}
     values[(p.valuesAt + row * ${width}u + c${i}) / 4u] = vec4h(value${i} * factor);
   }`,
   )}

@@ -3,7 +3,7 @@ import { type KernelSpec, read, write } from '../../device/kernel.js';
 import { contentsOf, type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { eachRow, REDUCE, WIDTH } from '../../wgsl/flat.js';
-import { WIDEST } from '../../wgsl/half-row.js';
+import { each, groupsOf, HALF_BINDINGS, halfRow, WIDEST } from '../../wgsl/half-row.js';
 import { weightParams, weightReader, weightTensors } from '../../wgsl/weight.js';
 import { FEW_ROWS } from './linear-rows.js';
 
@@ -15,6 +15,8 @@ export interface HalfRows {
   readonly scales: Tensor;
   readonly pitch: number;
 }
+
+const kernels = new Memo<KernelSpec>();
 
 /**
  * A row is multiplied by the power of two that brings its largest element to [2^14, 2^15): then no
@@ -46,6 +48,27 @@ const HALF_ROWS: KernelSpec<'x' | 'values' | 'scales', 'rows' | 'width' | 'strid
   ),
 };
 
+/** The same for whole rows that a workgroup's threads have in their registers. */
+function wideHalfRows(width: number): KernelSpec {
+  const key = `halfRows ${width}`;
+  return kernels.get(key, () => ({
+    key,
+    directives: 'enable f16;',
+    bindings: { x: read('vec4f'), ...HALF_BINDINGS },
+    params: { rows: 'u32', width: 'u32', stride: 'u32', pitch: 'u32' },
+    body: halfRow(
+      width,
+      each(
+        groupsOf(width),
+        (i) =>
+          `var value${i} = vec4f(); if (in${i}) { value${i} = x[(p.xAt + row * p.stride + c${i}) / 4u]; }`,
+      ),
+      '',
+      false,
+    ),
+  }));
+}
+
 /** Names what the scratch rows were made from, so that projections of one input convert it once. */
 const originOf = (x: Tensor, layout: string) => `${contentsOf(x)} ${layout}`;
 
@@ -69,8 +92,10 @@ export function halfRows(
   const pitch = Math.ceil(width / 8) * 8;
   const { values, scales } = scratchRows(engine, padded, pitch);
   if (!engine.scratch.holds('half rows', originOf(x, `${rows} ${width} ${stride}`))) {
+    const wide = width === pitch && width <= WIDEST && stride % 4 === 0 && x.offset % 4 === 0;
+    const kernel: KernelSpec = wide ? wideHalfRows(width) : HALF_ROWS;
     const params = { rows, width, stride, pitch };
-    engine.recorder.dispatch(HALF_ROWS, { x, values, scales }, params, flatGroups(rows));
+    engine.recorder.dispatch(kernel, { x, values, scales }, params, flatGroups(rows));
   }
   return { values, scales, pitch };
 }
@@ -100,8 +125,6 @@ export function withHalfRows(
   engine.scratch.holds('half rows', originOf(out, `${rows} ${width} ${width}`));
   return true;
 }
-
-const kernels = new Memo<KernelSpec>();
 
 const TABLE = [...NF4_CODE].map((value, i) => `nibbles[${i}] = ${value};`).join(' ');
 

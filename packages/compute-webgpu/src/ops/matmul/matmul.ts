@@ -6,7 +6,8 @@ import { eachElement, WIDTH } from '../../wgsl/flat.js';
 import { type GemmTile, gemmBody, gemmPlan, tileKey } from '../../wgsl/gemm.js';
 import type { LinearPart } from '../linear/linear-f32.js';
 import { FEW_ROWS, isFewRows, linearRows } from '../linear/linear-rows.js';
-import { isOuter, isThinRows, outerProducts, thinRows } from './thin.js';
+import { isOuter, outerProducts } from './outer.js';
+import { isThinRows, thinRows } from './thin-rows.js';
 
 type MatmulKernel = KernelSpec<'a' | 'b' | 'out', 'm' | 'n' | 'k' | 'span' | 'alpha' | 'beta'>;
 
