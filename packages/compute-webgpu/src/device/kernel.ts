@@ -28,6 +28,8 @@ export const write = (type: Binding['type'] = 'f32'): Binding => ({ access: 'rea
 
 /** Bytes of parameters that a dispatch may have: a dynamic offset's alignment. */
 export const PARAMETER_BYTES = 256;
+/** The binding of the parameters, beyond those of any kernel's tensors. */
+export const PARAMETER_BINDING = 32;
 
 /**
  * The program's text. WebGPU refuses a buffer that is bound for reading and for writing in one
@@ -53,7 +55,7 @@ export function wgslOf(spec: KernelSpec, aliases: readonly string[]): string {
   return [
     spec.directives ?? '',
     `struct Params {\n${fields.join('\n')}\n}`,
-    '@group(1) @binding(0) var<uniform> p: Params;',
+    `@group(0) @binding(${PARAMETER_BINDING}) var<uniform> p: Params;`,
     ...declarations,
     body,
   ].join('\n');

@@ -1,6 +1,6 @@
 /// <reference types="@webgpu/types" />
 import { QLoraError } from '@qlorajs/errors';
-import { type KernelSpec, PARAMETER_BYTES, wgslOf } from './kernel.js';
+import { type KernelSpec, PARAMETER_BINDING, PARAMETER_BYTES, wgslOf } from './kernel.js';
 import type { GpuStorage } from './storage.js';
 import { SHADER_STAGE_COMPUTE } from './usage.js';
 
@@ -23,24 +23,21 @@ export interface Program {
   readonly bindGroups: Map<string, GPUBindGroup>;
 }
 
+/** One group for all: setting a second one with every dispatch takes as long as the first. */
+const PARAMETERS: GPUBindGroupLayoutEntry = {
+  binding: PARAMETER_BINDING,
+  visibility: SHADER_STAGE_COMPUTE,
+  buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMETER_BYTES },
+};
+
 /** Compiles every kernel once. */
 export class Pipelines {
-  readonly uniformLayout: GPUBindGroupLayout;
   readonly #device: GPUDevice;
   readonly #kernels = new Map<string, Kernel>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
 
   constructor(device: GPUDevice) {
     this.#device = device;
-    this.uniformLayout = device.createBindGroupLayout({
-      entries: [
-        {
-          binding: 0,
-          visibility: SHADER_STAGE_COMPUTE,
-          buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMETER_BYTES },
-        },
-      ],
-    });
   }
 
   kernel(spec: KernelSpec): Kernel {
@@ -79,6 +76,12 @@ export class Pipelines {
     return program;
   }
 
+  /** No bind group made so far is used again. */
+  forgetBindGroups(): void {
+    for (const { programs } of this.#kernels.values())
+      for (const { bindGroups } of programs.values()) bindGroups.clear();
+  }
+
   #compile(kernel: Kernel, variant: string): Program {
     const { spec, names } = kernel;
     const aliases = [...names];
@@ -97,7 +100,7 @@ export class Pipelines {
     const code = wgslOf(spec, aliases);
     const module = this.#device.createShaderModule({ code, label: spec.key });
     const pipeline = this.#device.createComputePipeline({
-      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout, this.uniformLayout] }),
+      layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: 'main' },
       label: spec.key,
     });
@@ -116,11 +119,13 @@ export class Pipelines {
     let layout = this.#layouts.get(key);
     if (!layout) {
       layout = this.#device.createBindGroupLayout({
-        entries: slots.map((binding) => ({
-          binding,
-          visibility: SHADER_STAGE_COMPUTE,
-          buffer: { type: kernel.writes[binding] ? 'storage' : 'read-only-storage' },
-        })),
+        entries: [
+          ...slots.map((binding): GPUBindGroupLayoutEntry => {
+            const type = kernel.writes[binding] ? 'storage' : 'read-only-storage';
+            return { binding, visibility: SHADER_STAGE_COMPUTE, buffer: { type } };
+          }),
+          PARAMETERS,
+        ],
       });
       this.#layouts.set(key, layout);
     }

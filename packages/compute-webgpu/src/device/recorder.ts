@@ -2,12 +2,12 @@
 import { BYTES_PER_ELEMENT, type Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { Faults } from './faults.js';
-import { type KernelSpec, PARAMETER_BYTES } from './kernel.js';
+import { type KernelSpec, PARAMETER_BINDING, PARAMETER_BYTES } from './kernel.js';
+import { Parameters } from './parameters.js';
 import { Pipelines, type Program } from './pipelines.js';
 import type { Profiler } from './profiler.js';
 import { type GpuStorage, storageOf } from './storage.js';
 import { Tape, Tapes } from './tape.js';
-import { BufferUsage } from './usage.js';
 
 /** Dispatches a submission holds at most: the device starts while the next ones are recorded. */
 const DISPATCHES = 256;
@@ -17,15 +17,14 @@ export type Groups = readonly [number, number?, number?];
 
 /**
  * Records dispatches into one compute pass and submits them in batches. The parameters of a batch
- * travel in one uniform buffer, a slot a dispatch; pipelines and bind groups are made once.
+ * travel in one uniform buffer, a slot each; pipelines and bind groups are made once.
  */
 export class Recorder {
   readonly pipelines: Pipelines;
   readonly #device: GPUDevice;
   readonly #faults: Faults;
   readonly #maxBinding: number;
-  readonly #uniforms: GPUBuffer;
-  readonly #uniformGroup: GPUBindGroup;
+  readonly #parameters: Parameters;
   readonly #words = new Uint32Array((DISPATCHES * PARAMETER_BYTES) / 4);
   // What a dispatch is bound to, and its offset: kept, so that recording makes no garbage.
   readonly #bound: Tensor[] = [];
@@ -41,7 +40,7 @@ export class Recorder {
   #recording = 1;
   /** Dispatches in the open recording, those of tapes among them. */
   #recorded = 0;
-  readonly #tapes = new Tapes();
+  readonly #tapes: Tapes;
   /** What is taped at the moment; false: something happened that cannot be played again. */
   #tape: Tape | false | null = null;
 
@@ -58,15 +57,8 @@ export class Recorder {
     this.#faults = faults;
     this.#maxBinding = maxBinding;
     this.pipelines = new Pipelines(device);
-    const { UNIFORM, COPY_DST } = BufferUsage;
-    const size = this.#words.byteLength;
-    this.#uniforms = device.createBuffer({ size, usage: UNIFORM | COPY_DST, label: 'parameters' });
-    this.#uniformGroup = device.createBindGroup({
-      layout: this.pipelines.uniformLayout,
-      entries: [
-        { binding: 0, resource: { buffer: this.#uniforms, size: PARAMETER_BYTES, offset: 0 } },
-      ],
-    });
+    this.#parameters = new Parameters(device, DISPATCHES);
+    this.#tapes = new Tapes(this.#parameters);
   }
 
   /**
@@ -109,9 +101,8 @@ export class Recorder {
     const pass = this.#open(kernel.spec.key);
     if (program !== this.#program) pass.setPipeline(program.pipeline);
     this.#program = program;
-    pass.setBindGroup(0, group);
     this.#offsets[0] = this.#used * PARAMETER_BYTES;
-    pass.setBindGroup(1, this.#uniformGroup, this.#offsets);
+    pass.setBindGroup(0, group, this.#offsets);
     pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
     this.#used++;
     this.#recorded++;
@@ -140,14 +131,7 @@ export class Recorder {
     if (!this.#encoder) return;
     const commands = this.#encoder.finish();
     this.#encoder = null;
-    if (this.#used > 0)
-      this.#device.queue.writeBuffer(
-        this.#uniforms,
-        0,
-        this.#words,
-        0,
-        (this.#used * PARAMETER_BYTES) / 4,
-      );
+    if (this.#used > 0) this.#parameters.write(0, this.#words, this.#used);
     this.#device.queue.submit([commands]);
     this.#used = 0;
     this.#recorded = 0;
@@ -179,8 +163,12 @@ export class Recorder {
     }
     if (!whole) return;
     for (const storage of tape.written) tape.used.add(storage);
-    tape.close(this.#device, this.pipelines.uniformLayout);
-    this.#tapes.set(key, tape);
+    if (this.#tapes.set(key, tape)) return;
+    // It is recorded anew the next time, with bind groups that hold the larger buffer.
+    this.flush();
+    this.#tapes.clear();
+    this.pipelines.forgetBindGroups();
+    this.#parameters.grow(tape.dispatches.length);
   }
 
   /** What is taped at the moment does more than dispatch, and is not kept. */
@@ -205,8 +193,7 @@ export class Recorder {
       pass ??= this.#open('');
       if (program !== this.#program) pass.setPipeline(program.pipeline);
       this.#program = program;
-      pass.setBindGroup(0, group);
-      pass.setBindGroup(1, tape.group, offsets as unknown as number[]);
+      pass.setBindGroup(0, group, offsets);
       pass.dispatchWorkgroups(x, y, z);
       this.#recorded++;
     }
@@ -215,8 +202,8 @@ export class Recorder {
   }
 
   dispose(): void {
-    this.#tapes.dispose();
-    this.#uniforms.destroy();
+    this.#tapes.clear();
+    this.#parameters.dispose();
   }
 
   #open(kernel: string): GPUComputePassEncoder {
@@ -253,12 +240,13 @@ export class Recorder {
     }
     const known = program.bindGroups.get(key);
     if (known) return known;
-    const entries = program.slots.map((binding) => {
+    const entries: GPUBindGroupEntry[] = program.slots.map((binding) => {
       const { buffer, bytes } = storages[binding];
       const offset = bases[binding];
       const size = bytes > this.#maxBinding ? this.#span(tensors[binding], offset) : undefined;
       return { binding, resource: { buffer, offset, size } };
     });
+    entries.push({ binding: PARAMETER_BINDING, resource: this.#parameters.resource });
     const group = this.#device.createBindGroup({ layout: program.layout, entries });
     program.bindGroups.set(key, group);
     for (const storage of storages) storage.bindGroups.add({ cache: program.bindGroups, key });

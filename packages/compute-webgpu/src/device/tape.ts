@@ -1,15 +1,15 @@
 /// <reference types="@webgpu/types" />
 import { PARAMETER_BYTES } from './kernel.js';
+import type { Parameters } from './parameters.js';
 import type { Program } from './pipelines.js';
 import type { GpuStorage } from './storage.js';
-import { BufferUsage } from './usage.js';
 
 /** A dispatch with everything that it is bound to. */
 interface TapedDispatch {
   readonly program: Program;
   readonly group: GPUBindGroup;
-  /** Of its parameters in the tape's buffer. */
-  readonly offsets: readonly [number];
+  /** Of its parameters. */
+  readonly offsets: [number];
   readonly x: number;
   readonly y: number;
   readonly z: number;
@@ -22,8 +22,7 @@ export class Tape {
   readonly used = new Set<GpuStorage>();
   readonly written = new Set<GpuStorage>();
   #words: Uint32Array[] = [];
-  #uniforms: GPUBuffer | null = null;
-  #group: GPUBindGroup | null = null;
+  #start: number | null = null;
 
   add(
     program: Program,
@@ -31,32 +30,28 @@ export class Tape {
     words: Uint32Array,
     groups: readonly [number, number?, number?],
   ): void {
-    const offsets = [this.dispatches.length * PARAMETER_BYTES] as const;
     const [x, y = 1, z = 1] = groups;
-    this.dispatches.push({ program, group, offsets, x, y, z });
+    this.dispatches.push({ program, group, offsets: [0], x, y, z });
     this.#words.push(words.slice());
   }
 
-  /** Puts the parameters on the device: from here on it can be played. */
-  close(device: GPUDevice, layout: GPUBindGroupLayout): void {
+  /**
+   * Puts the parameters on the device: from here on it can be played.
+   * @param start the first of as many slots as there are dispatches
+   */
+  close(parameters: Parameters, start: number): void {
+    this.#start = start;
     const words = new Uint32Array((this.#words.length * PARAMETER_BYTES) / 4);
     this.#words.forEach((each, i) => {
       words.set(each, (i * PARAMETER_BYTES) / 4);
+      this.dispatches[i].offsets[0] = (start + i) * PARAMETER_BYTES;
     });
+    parameters.write(start, words, this.#words.length);
     this.#words = [];
-    const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
-    this.#uniforms = device.createBuffer({ size: words.byteLength, usage, label: 'tape' });
-    device.queue.writeBuffer(this.#uniforms, 0, words);
-    const resource = { buffer: this.#uniforms, offset: 0, size: PARAMETER_BYTES };
-    this.#group = device.createBindGroup({ layout, entries: [{ binding: 0, resource }] });
   }
 
-  get group(): GPUBindGroup | null {
-    return this.#group;
-  }
-
-  dispose(): void {
-    this.#uniforms?.destroy();
+  dispose(parameters: Parameters): void {
+    if (this.#start !== null) parameters.give(this.#start);
   }
 }
 
@@ -65,7 +60,12 @@ const MOST = 64;
 
 /** The tapes of a device, by key; the oldest make room. */
 export class Tapes {
+  readonly #parameters: Parameters;
   readonly #tapes = new Map<string, Tape>();
+
+  constructor(parameters: Parameters) {
+    this.#parameters = parameters;
+  }
 
   get(key: string): Tape | undefined {
     const tape = this.#tapes.get(key);
@@ -76,12 +76,17 @@ export class Tapes {
     return tape;
   }
 
-  set(key: string, tape: Tape): void {
+  /** Keeps a tape; false when the parameters have no room for it. */
+  set(key: string, tape: Tape): boolean {
     for (const [oldest] of this.#tapes) {
       if (this.#tapes.size < MOST) break;
       this.#drop(oldest);
     }
+    const start = this.#parameters.take(tape.dispatches.length);
+    if (start === null) return false;
+    tape.close(this.#parameters, start);
     this.#tapes.set(key, tape);
+    return true;
   }
 
   /** Drops every tape that uses a storage which is about to go. */
@@ -89,12 +94,12 @@ export class Tapes {
     for (const [key, tape] of this.#tapes) if (tape.used.has(storage)) this.#drop(key);
   }
 
-  dispose(): void {
+  clear(): void {
     for (const key of [...this.#tapes.keys()]) this.#drop(key);
   }
 
   #drop(key: string): void {
-    this.#tapes.get(key)?.dispose();
+    this.#tapes.get(key)?.dispose(this.#parameters);
     this.#tapes.delete(key);
   }
 }
