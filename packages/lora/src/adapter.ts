@@ -1,4 +1,4 @@
-import { type Backend, type Parameter, sizeOf, type Tensor, tensorFrom } from '@qlorajs/compute';
+import { type Backend, type Parameter, sizeOf, type Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraConfig } from './config.js';
 import { initialMatrices } from './init.js';
@@ -59,49 +59,62 @@ export interface LoraAdapter {
   dispose(): void;
 }
 
-/** Makes one tensor of a plan. */
-export type MakeTensor = (tensor: PlannedTensor) => Tensor;
+/** The values of one tensor of a plan; null where they do not matter. */
+export type ValuesOf = (tensor: PlannedTensor) => Float32Array | null;
 
 /** Puts a plan's tensors on the device; what was allocated is freed when the device runs out. */
 export function buildAdapter(
   backend: Backend,
   config: LoraConfig,
   plan: AdapterPlan,
-  make: MakeTensor,
+  valuesOf: ValuesOf,
 ): LoraAdapter {
   const allocated: Tensor[] = [];
   const dispose = (): void => {
     for (const tensor of allocated.splice(0)) backend.free(tensor);
   };
-  // Gradients lie side by side, so that clearing them and taking their norm is one operation each.
-  const total = plannedTensors(plan).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const allocate = (shape: readonly number[], label: string): Tensor => {
+    const tensor = backend.empty('f32', shape, label);
+    allocated.push(tensor);
+    return tensor;
+  };
+  const sizeOfAll = (tensors: readonly PlannedTensor[]) =>
+    tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const ofLayers = plan.layers.flatMap(({ a, b, magnitude }) =>
+    magnitude ? [a, b, magnitude] : [a, b],
+  );
   let used = 0;
   try {
-    const grads = backend.empty('f32', [total], 'gradients');
-    allocated.push(grads);
-    const parameter = (tensor: PlannedTensor): Parameter => {
-      const value = make(tensor);
-      allocated.push(value);
+    // Gradients lie side by side, so that clearing them and taking their norm is one operation each;
+    // so do the values of layers, that an optimizer changes many in one.
+    const grads = allocate([sizeOfAll(plannedTensors(plan))], 'gradients');
+    const shared = allocate([sizeOfAll(ofLayers)], 'adapter');
+    const parameter = (tensor: PlannedTensor, value: Tensor): Parameter => {
+      const values = valuesOf(tensor);
+      if (values) backend.write(value, values);
       const grad = backend.view(grads, used, tensor.shape);
       used += sizeOf(tensor.shape);
       return { name: tensor.key, value, grad };
     };
+    const alone = (tensor: PlannedTensor) => parameter(tensor, allocate(tensor.shape, tensor.key));
+    const ofLayer = (tensor: PlannedTensor) =>
+      parameter(tensor, { ...backend.view(shared, used, tensor.shape), label: tensor.key });
     const layers = new Map(
       plan.layers.map(({ name, rank, scaling, a, b, magnitude }) => [
         name,
         {
-          ...{ name, rank, scaling, a: parameter(a), b: parameter(b) },
-          magnitude: magnitude && parameter(magnitude),
+          ...{ name, rank, scaling, a: ofLayer(a), b: ofLayer(b) },
+          magnitude: magnitude && ofLayer(magnitude),
         },
       ]),
     );
     const tokens = new Map<TokenModule, TrainableRows>(
-      plan.tokens.map(({ module, ids, rows }) => [module, { module, ids, rows: parameter(rows) }]),
+      plan.tokens.map(({ module, ids, rows }) => [module, { module, ids, rows: alone(rows) }]),
     );
     const modules = new Map<string, SavedModule>(
       plan.modules.map(({ name, parameters: { weight, bias } }) => [
         name,
-        { name, weight: parameter(weight!), bias: bias ? parameter(bias) : null },
+        { name, weight: alone(weight!), bias: bias ? alone(bias) : null },
       ]),
     );
     const parameters = [
@@ -213,9 +226,7 @@ export function createAdapter(
   const draws = new Map(
     plan.layers.flatMap((linear) => initialMatrices(linear, config.initLoraWeights, options.seed)),
   );
-  return buildAdapter(backend, config, plan, ({ key, shape }) =>
-    tensorFrom(backend, values.get(key) ?? draws.get(key)!(), shape, key),
-  );
+  return buildAdapter(backend, config, plan, ({ key }) => values.get(key) ?? draws.get(key)!());
 }
 
 /**
@@ -232,5 +243,5 @@ export function createEmptyAdapter(
   base: BaseShapes = {},
 ): LoraAdapter {
   const plan = planAdapter(config, modules, base);
-  return buildAdapter(backend, config, plan, ({ key, shape }) => backend.empty('f32', shape, key));
+  return buildAdapter(backend, config, plan, () => null);
 }

@@ -1,4 +1,4 @@
-import { type Backend, tensorFrom } from '@qlorajs/compute';
+import type { Backend } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import { type FolderSource, openSafetensors, writeSafetensors } from '@qlorajs/safetensors';
 import { buildAdapter, type LoraAdapter } from './adapter.js';
@@ -102,9 +102,7 @@ export function loadAdapter(
       `${files.name}: the adapter does not fit this base; ${problems.join('; ')}. Load it on the base it was trained on (${files.config.baseModelNameOrPath ?? 'not recorded'})`,
       { details: { folder: files.name, missing, unexpected, shapes } },
     );
-  return buildAdapter(backend, files.config, plan, ({ key, shape }) =>
-    tensorFrom(backend, files.tensors.get(key)!.values, shape, key),
-  );
+  return buildAdapter(backend, files.config, plan, ({ key }) => files.tensors.get(key)!.values);
 }
 
 /**

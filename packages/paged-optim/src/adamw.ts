@@ -1,23 +1,10 @@
-import {
-  type Backend,
-  type Parameter,
-  sizeOf,
-  type TensorData,
-  tensorFrom,
-} from '@qlorajs/compute';
+import { type Backend, type Parameter, sizeOf, tensorFrom } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import { contiguous } from './contiguous.js';
-import {
-  bitsFor,
-  codeMapValues,
-  type MomentBits,
-  momentNames,
-  momentTensors,
-  type Slot,
-  stepSlot,
-} from './moments.js';
+import { codeMapValues, type MomentBits, momentRanges, type Slot, stepSlot } from './moments.js';
 import { type AdamWOptions, completeOptions } from './options.js';
 import { createPager, type Pager } from './pager.js';
+import { slotsOf } from './slots.js';
 
 /** What one step did. */
 export interface StepResult {
@@ -55,7 +42,10 @@ export interface Optimizer {
 function checkState(state: OptimizerState, slots: readonly Slot[]): void {
   const expected = new Map(
     slots.flatMap((slot) =>
-      momentNames(slot).map((name, i) => [name, slot.page.tensors[i]!] as const),
+      momentRanges(slot).map(({ name, tensor, start, end }) => {
+        const { dtype } = slot.page.tensors[tensor]!;
+        return [name, { dtype, size: end - start }] as const;
+      }),
     ),
   );
   const problemOf = (name: string, dtype: string, size: number): string[] => {
@@ -66,7 +56,7 @@ function checkState(state: OptimizerState, slots: readonly Slot[]): void {
     return [];
   };
   const problems = [
-    ...[...expected].flatMap(([name, { dtype, shape }]) => problemOf(name, dtype, sizeOf(shape))),
+    ...[...expected].flatMap(([name, { dtype, size }]) => problemOf(name, dtype, size)),
     ...Object.keys(state.tensors)
       .filter((name) => !expected.has(name))
       .map((name) => `${name} is not expected`),
@@ -131,14 +121,7 @@ export function createAdamW(
   checkNames(parameters);
   const { ops } = backend;
   const pager = given ?? createPager(backend);
-  const slots: Slot[] = parameters.map((parameter) => {
-    const { size } = parameter.value;
-    const bits = bitsFor(size, wanted);
-    const page = pager.create(`${parameter.name}.moments`, momentTensors(size, bits));
-    const weightDecay = decays(parameter.name) ? coefficients.weightDecay : 0;
-    const decaysLast = wanted === '8bit';
-    return { parameter, bits, decaysLast, page, coefficients: { ...coefficients, weightDecay } };
-  });
+  const slots = slotsOf(parameters, wanted, { ...coefficients, decays, rates }, pager);
   for (const { page } of slots)
     if (pager.stats.residentBytes + page.bytes <= pager.budget) pager.prefetch(page);
   const squares = backend.empty('f32', [1], 'sum of squared gradients');
@@ -165,8 +148,7 @@ export function createAdamW(
       ops.clipScale({ sumSquares: squares, maxNorm: maxGradNorm, out: scale });
       const shared = { step: taken + 1, scale, codeMaps };
       for (const [i, slot] of slots.entries()) {
-        const args = { ...shared, learningRate: learningRate * rates(slot.parameter.name) };
-        await stepSlot(pager, slot, args, slots[i + 1]);
+        await stepSlot(pager, slot, { ...shared, learningRate }, slots[i + 1]);
       }
       taken += 1;
       return { gradNorm: norm, skipped: false };
@@ -178,18 +160,19 @@ export function createAdamW(
       const tensors: Record<string, Float32Array | Uint8Array> = {};
       for (const slot of slots) {
         const contents = await pager.read(slot.page);
-        momentNames(slot).forEach((name, i) => {
-          tensors[name] = contents[i] as Float32Array | Uint8Array;
-        });
+        for (const { name, tensor, start, end } of momentRanges(slot))
+          tensors[name] = (contents[tensor] as Float32Array | Uint8Array).slice(start, end);
       }
       return { step: taken, tensors };
     },
     async load(state) {
       checkState(state, slots);
       for (const slot of slots) {
-        const contents: TensorData[] = momentNames(slot).map((name) =>
-          state.tensors[name]!.slice(),
+        const contents = slot.page.tensors.map(({ dtype, shape }) =>
+          dtype === 'f32' ? new Float32Array(sizeOf(shape)) : new Uint8Array(sizeOf(shape)),
         );
+        for (const { name, tensor, start } of momentRanges(slot))
+          contents[tensor]!.set(state.tensors[name]!, start);
         await pager.write(slot.page, contents);
       }
       taken = state.step;

@@ -1,4 +1,4 @@
-import type { Backend, Parameter, Tensor, TensorData } from '@qlorajs/compute';
+import type { Backend, Tensor, TensorData } from '@qlorajs/compute';
 import { dynamicMap } from '@qlorajs/quant-nf4';
 import { ADAM_BLOCK_SIZE, MIN_8BIT_SIZE } from './adam-state.js';
 import { adamw8bitStep } from './adamw8bit.js';
@@ -8,10 +8,22 @@ import type { Page, Pager, PageTensor } from './pager.js';
 /** How moments are kept. */
 export type MomentBits = '32bit' | '8bit';
 
-/** One parameter and the page of its moments. */
+/** A parameter's elements in a slot. */
+export interface SlotPart {
+  readonly name: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** One parameter, or several that lie side by side, and the page of their moments. */
 export interface Slot {
-  readonly parameter: Parameter;
+  readonly parts: readonly SlotPart[];
+  /** f32, flat. */
+  readonly value: Tensor;
+  readonly grad: Tensor;
   readonly coefficients: AdamCoefficients;
+  /** What the learning rate is multiplied by. */
+  readonly rate: number;
   readonly bits: MomentBits;
   /** The weight decay follows the update, as in bitsandbytes. */
   readonly decaysLast: boolean;
@@ -48,9 +60,25 @@ export function momentTensors(size: number, bits: MomentBits): PageTensor[] {
   return [codes, codes, scales, scales];
 }
 
-/** The keys of a slot's parts in a checkpoint: `NAME.exp_avg`. */
-export function momentNames({ parameter, bits }: Slot): string[] {
-  return PARTS[bits].map((part) => `${parameter.name}.${part}`);
+/** Where a part's moments are, in one tensor of the slot's page. */
+export interface MomentRange {
+  /** `NAME.exp_avg`: its key in a checkpoint. */
+  readonly name: string;
+  /** Which tensor of the page. */
+  readonly tensor: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The moments of every part, in the order of the page's tensors. */
+export function momentRanges({ parts, bits }: Slot): MomentRange[] {
+  return PARTS[bits].flatMap((moment, tensor) =>
+    parts.map(({ name, offset, size }) => {
+      const unit = moment.startsWith('absmax') ? ADAM_BLOCK_SIZE : 1;
+      const start = offset / unit;
+      return { name: `${name}.${moment}`, tensor, start, end: start + Math.ceil(size / unit) };
+    }),
+  );
 }
 
 /** Both dynamic maps: f32 `[512]`, the signed one first. */
@@ -59,26 +87,27 @@ export function codeMapValues(): Float32Array {
 }
 
 function step32bit(backend: Backend, slot: Slot, moments: readonly Tensor[], args: StepArgs): void {
-  const { parameter, coefficients, decaysLast } = slot;
+  const { value, grad, coefficients, decaysLast, rate } = slot;
   const { weightDecay } = coefficients;
-  const { learningRate, step, scale } = args;
+  const { step, scale } = args;
+  const learningRate = args.learningRate * rate;
   backend.ops.adamw({
-    ...{ parameter: parameter.value, gradient: parameter.grad },
+    ...{ parameter: value, gradient: grad },
     ...{ firstMoment: moments[0]!, secondMoment: moments[1]!, scale },
     ...{ ...coefficients, weightDecay: decaysLast ? 0 : weightDecay },
     ...{ learningRate, step },
   });
   if (!decaysLast || weightDecay === 0) return;
   const beta = 1 - learningRate * weightDecay;
-  backend.ops.axpby({ x: parameter.grad, out: parameter.value, alpha: 0, beta });
+  backend.ops.axpby({ x: grad, out: value, alpha: 0, beta });
 }
 
 /** On an engine without the operation: the same step by {@link adamw8bitStep} on the host. */
 async function stepOnHost(pager: Pager, slot: Slot, args: StepArgs): Promise<void> {
   const { backend } = pager;
-  const { parameter, coefficients, page } = slot;
+  const { coefficients, page, rate } = slot;
   const [value, gradient, scale] = await Promise.all(
-    [parameter.value, parameter.grad, args.scale].map((tensor) => backend.read(tensor)),
+    [slot.value, slot.grad, args.scale].map((tensor) => backend.read(tensor)),
   );
   const contents = (await pager.read(page)).map((part) => part.slice()) as TensorData[];
   const [codes1, codes2] = contents as Uint8Array[];
@@ -89,13 +118,13 @@ async function stepOnHost(pager: Pager, slot: Slot, args: StepArgs): Promise<voi
     state: { kind: '8bit', codes1: codes1!, codes2: codes2!, absmax1: absmax1!, absmax2: absmax2! },
     gradientScale: scale![0],
     ...coefficients,
-    ...{ learningRate: args.learningRate, step: args.step },
+    ...{ learningRate: args.learningRate * rate, step: args.step },
   });
-  backend.write(parameter.value, value!);
+  backend.write(slot.value, value!);
   await pager.write(page, contents);
 }
 
-/** Takes one parameter's step; `next` is fetched meanwhile. */
+/** Takes one slot's step; `next` is fetched meanwhile. */
 export async function stepSlot(
   pager: Pager,
   slot: Slot,
@@ -103,7 +132,7 @@ export async function stepSlot(
   next: Slot | undefined,
 ): Promise<void> {
   const { ops } = pager.backend;
-  const { parameter, coefficients, page, bits } = slot;
+  const { coefficients, page, bits, rate } = slot;
   if (bits === '8bit' && !ops.adamw8bit) return stepOnHost(pager, slot, args);
   const moments = await pager.use(page, 'update');
   try {
@@ -111,11 +140,11 @@ export async function stepSlot(
     if (bits === '32bit') return step32bit(pager.backend, slot, moments, args);
     const [codes1, codes2, absmax1, absmax2] = moments;
     ops.adamw8bit!({
-      ...{ parameter: parameter.value, gradient: parameter.grad },
+      ...{ parameter: slot.value, gradient: slot.grad },
       ...{ codes1: codes1!, codes2: codes2!, absmax1: absmax1!, absmax2: absmax2! },
       ...{ codeMaps: args.codeMaps!, scale: args.scale },
       ...coefficients,
-      ...{ learningRate: args.learningRate, step: args.step },
+      ...{ learningRate: args.learningRate * rate, step: args.step },
     });
   } finally {
     pager.release(page);

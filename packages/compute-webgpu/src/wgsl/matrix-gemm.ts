@@ -49,7 +49,7 @@ const PAD = 8;
 /** Halves that travel in one 16-byte load. */
 const VECTOR = 8;
 
-function threadsOf(tile: MatrixTile): number {
+export function threadsOf(tile: MatrixTile): number {
   return (tile.rows / tile.subgroupRows) * (tile.columns / tile.subgroupColumns) * SUBGROUP;
 }
 
