@@ -1,6 +1,7 @@
 /// <reference types="@webgpu/types" />
 import { create } from 'webgpu';
 import { findSwiftShader, isRequired } from '../../../tools/test/swiftshader.js';
+import { createWebGpuBackend, type Tier } from '../src/index.js';
 
 /** A GPU for the tests, or why there is none. */
 export type FoundGpu =
@@ -24,4 +25,13 @@ export async function findGpu(): Promise<FoundGpu> {
   const reason = 'Dawn finds no Vulkan device: install libvulkan1 and a driver';
   if (isRequired('webgpu')) throw new Error(`QLORAJS_REQUIRE=webgpu, but ${reason}`);
   return { gpu: null, reason };
+}
+
+/** The tiers that the GPU reaches: f32 alone on SwiftShader, which has no f16. */
+export async function reachableTiers(gpu: GPU | null): Promise<Tier[]> {
+  if (!gpu) return ['f32'];
+  const best = await createWebGpuBackend({ gpu });
+  const { tier } = best.info;
+  await best.dispose();
+  return tier === 'matrix' ? ['f32', 'f16', 'matrix'] : tier === 'f16' ? ['f32', 'f16'] : ['f32'];
 }

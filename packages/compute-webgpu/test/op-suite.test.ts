@@ -2,14 +2,14 @@ import { type Backend, createReferenceBackend } from '@qlorajs/compute';
 import {
   checkCase,
   compareValues,
+  HALF_OP_TOLERANCES,
   OP_TOLERANCES,
   type OpCase,
   opCases,
 } from '@qlorajs/compute/testing';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createWebGpuBackend, type Tier } from '../src/index.js';
-import { findGpu } from './find-gpu.js';
-import { HALF_TOLERANCES } from './tolerances.js';
+import { createWebGpuBackend } from '../src/index.js';
+import { findGpu, reachableTiers } from './find-gpu.js';
 
 const { gpu, reason } = await findGpu();
 const skipped = reason ? `: skipped, ${reason}` : '';
@@ -26,22 +26,13 @@ const isSlow = process.env.QLORAJS_GPU !== 'hardware' && process.env.QLORAJS_SLO
 async function checkHalfCase(backend: Backend, each: OpCase): Promise<string[]> {
   const expected = await each.run(createReferenceBackend());
   const actual = await each.run(backend);
-  const limit = HALF_TOLERANCES[each.op];
+  const limit = HALF_OP_TOLERANCES[each.op];
   return Object.keys(expected).filter(
     (name) => compareValues(actual[name], expected[name], limit).length > 0,
   );
 }
 
-/** The tiers that the GPU reaches: f32 alone on SwiftShader, which has no f16. */
-async function reachableTiers(): Promise<Tier[]> {
-  if (!gpu) return ['f32'];
-  const best = await createWebGpuBackend({ gpu });
-  const { tier } = best.info;
-  await best.dispose();
-  return tier === 'matrix' ? ['f32', 'f16', 'matrix'] : tier === 'f16' ? ['f32', 'f16'] : ['f32'];
-}
-
-const tiers = await reachableTiers();
+const tiers = await reachableTiers(gpu);
 
 describe.skipIf(!gpu).each(tiers)(`operations on WebGPU, tier %s${skipped}`, async (tier) => {
   if (!gpu) return;
@@ -62,7 +53,7 @@ describe.skipIf(!gpu).each(tiers)(`operations on WebGPU, tier %s${skipped}`, asy
 test('the tolerances of f16 loosen products alone', () => {
   const loosened = Object.keys(OP_TOLERANCES).filter(
     (op) =>
-      HALF_TOLERANCES[op as keyof typeof OP_TOLERANCES] !==
+      HALF_OP_TOLERANCES[op as keyof typeof OP_TOLERANCES] !==
       OP_TOLERANCES[op as keyof typeof OP_TOLERANCES],
   );
   expect(loosened).toEqual(['linear', 'linearBackward', 'attention', 'attentionBackward']);

@@ -1,5 +1,11 @@
 export { compareValues, type Mismatch } from './testing/compare.js';
 export { checkCase, type OpCase, randomTensor } from './testing/op-case.js';
 export { opCases } from './testing/op-cases.js';
-export { OP_TOLERANCES, type Tolerance } from './testing/tolerances.js';
+export {
+  GOLDEN_TOLERANCES,
+  type GoldenTolerance,
+  HALF_OP_TOLERANCES,
+  OP_TOLERANCES,
+  type Tolerance,
+} from './testing/tolerances.js';
 export { randomWeight } from './testing/weights.js';

@@ -83,7 +83,7 @@ test('dispose frees everything, also when the device runs out half-way', () => {
   expect(backend.memory().live).toBeGreaterThan(0);
   adapter.dispose();
   expect(backend.memory().live).toBe(0);
-  let left = 3;
+  let left = 1;
   const full = {
     ...backend,
     empty: (...args: Parameters<typeof backend.empty>) => {

@@ -6,6 +6,7 @@ import { Memo } from '../../memo.js';
 import { weightParams, weightReader, weightTensors } from '../../wgsl/weight.js';
 import type { LinearPart } from './linear-f32.js';
 import { type LowRank, lowRankTensors } from './low-rank.js';
+import { nf4Rows, suitsNf4Rows } from './nf4-rows.js';
 
 /** Rows of x up to which reading the weight, not arithmetic, is what takes the time. */
 export const FEW_ROWS = 8;
@@ -59,18 +60,17 @@ const DENSE_F16: VectorReader = {
   prologue: '',
 };
 
-/** @param wide whether 32 codes are read at a time, else eight */
-function nf4Reader(weight: LinearWeight, wide: boolean): VectorReader {
+/** For rows that {@link nf4Rows} does not take. */
+function nf4Reader(weight: LinearWeight): VectorReader {
   const reader = weightReader(weight);
-  const word = (vector: string, i: number) => (wide ? `${vector}[${i >> 1}]` : vector);
   return {
-    binding: { ...reader.bindings, codes: read(wide ? 'vec4u' : 'u32') },
-    unit: wide ? 32 : 8,
-    load: wide ? 'codes[(p.codesAt * 2u + first) / 32u]' : 'codes[(p.codesAt * 2u + first) / 8u]',
-    type: wide ? 'vec4u' : 'u32',
+    binding: reader.bindings,
+    unit: 8,
+    load: 'codes[(p.codesAt * 2u + first) / 8u]',
+    type: 'u32',
     values: (vector, i) => {
-      const code = (shift: number) => `table[(${word(vector, i)} >> ${shift}u) & 15u]`;
-      const low = 16 * (i % 2);
+      const code = (shift: number) => `table[(${vector} >> ${shift}u) & 15u]`;
+      const low = 16 * i;
       return `vec4f(${[4, 0, 12, 8].map((shift) => code(low + shift)).join(', ')})`;
     },
     scale: 'scaleAt(first / p.blockSize)',
@@ -87,9 +87,7 @@ const kernels = new Memo<KernelSpec>();
 
 function vectorReader(weight: LinearWeight): VectorReader {
   if (weight.kind === 'dense') return weight.values.dtype === 'f16' ? DENSE_F16 : DENSE_F32;
-  const { shape, blockSize, codes, scales } = weight;
-  const wide = shape[1] % 32 === 0 && blockSize % 32 === 0 && codes.offset % 16 === 0;
-  return readers.get(`${scales.kind}${wide ? ' wide' : ''}`, () => nf4Reader(weight, wide));
+  return readers.get(weight.scales.kind, () => nf4Reader(weight));
 }
 
 /** Whether the product is one of few rows, on addresses that wide loads can have. */
@@ -108,6 +106,10 @@ export function linearRows(engine: Engine, part: LinearPart, lowRank: LowRank | 
   const { x, weight, bias, out, outStride, accumulate } = part;
   const [n, k] = weight.shape;
   const rows = x.size / k;
+  if (weight.kind === 'nf4' && suitsNf4Rows(engine, weight, rows)) {
+    nf4Rows(engine, part, weight, lowRank);
+    return;
+  }
   const reader = vectorReader(weight);
   const { key: kind, params: weightParamTypes } = weightReader(weight);
   const loads = k / reader.unit;
