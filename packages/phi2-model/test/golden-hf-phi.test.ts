@@ -112,17 +112,19 @@ describe.each(cases)(
         const { gradNorm } = await optimizer.step(step.learning_rate);
         const off = Math.abs(lossSum / normalizer / step.loss - 1);
         expect(off, `loss of step ${i}`).toBeLessThan(tolerance.loss);
-        expect(Math.abs(gradNorm / step.grad_norm - 1), `norm of step ${i}`).toBeLessThan(1e-3);
+        expect(Math.abs(gradNorm / step.grad_norm - 1), `norm of step ${i}`).toBeLessThan(
+          1e-3 * tolerance.looser,
+        );
       }
       for (const { name, value } of trained.parameters())
         expect(
           difference(await backend.read(value), await tensors.readFloat32(`after10.${name}`))
             .absolute,
           name,
-        ).toBeLessThan(5e-4);
+        ).toBeLessThan(5e-4 * tolerance.looser);
       const logits = await model.logits(batch);
       expect(difference(logits, await tensors.readFloat32('after10.logits')).absolute).toBeLessThan(
-        2e-3,
+        2e-3 * tolerance.looser,
       );
       model.attach(null);
       optimizer.dispose();

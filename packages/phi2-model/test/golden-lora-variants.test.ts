@@ -108,14 +108,16 @@ describe.each(cases)(
         const { gradNorm } = await optimizer.step(LEARNING_RATE);
         const off = Math.abs(lossSum / normalizer / step.loss - 1);
         expect(off, `loss of step ${i}`).toBeLessThan(tolerance.loss);
-        expect(Math.abs(gradNorm / step.grad_norm - 1), `norm of step ${i}`).toBeLessThan(1e-3);
+        expect(Math.abs(gradNorm / step.grad_norm - 1), `norm of step ${i}`).toBeLessThan(
+          1e-3 * tolerance.looser,
+        );
       }
       for (const { name, value } of trained.parameters())
         expect(
           difference(await backend.read(value), await tensors.readFloat32(`after5.${name}`))
             .absolute,
           name,
-        ).toBeLessThan(1e-3);
+        ).toBeLessThan(1e-3 * tolerance.looser);
       model.attach(adapter);
       optimizer.dispose();
       trained.dispose();
