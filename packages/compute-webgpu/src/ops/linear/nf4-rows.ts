@@ -92,12 +92,16 @@ function rowsKernel(
       )}
     }`,
     )}`;
+  // Unrolled: a scale takes two loads, one after the other.
+  const scales = Math.ceil((outputs * blocks) / THREADS);
   const ready = /* wgsl */ `
     if (local == 0u) { ${[...NF4_CODE].map((value, i) => `table[${i}] = ${value};`).join(' ')} }
-    for (var e = local; e < ${outputs * blocks}u; e += ${THREADS}u) {
-      let output = min(first + e / ${blocks}u, p.n - 1u);
-      scalesOf[e] = scaleAt(output * ${blocks}u + e % ${blocks}u);
-    }
+    ${each(
+      scales,
+      (i) => `let e${i} = min(local + ${i * THREADS}u, ${outputs * blocks - 1}u);
+    let scale${i} = scaleAt(min(first + e${i} / ${blocks}u, p.n - 1u) * ${blocks}u + e${i} % ${blocks}u);`,
+    )}
+    ${each(scales, (i) => `scalesOf[e${i}] = scale${i};`)}
     workgroupBarrier();`;
   return {
     key,
