@@ -1,4 +1,5 @@
 // The kernels of compute-webgpu on this machine's GPU: right first, then how fast. See README.md.
+import { writeFileSync } from 'node:fs';
 import {
   type Backend,
   createReferenceBackend,
@@ -121,12 +122,25 @@ const SHAPES = [
   [512, 10240, 2560],
   [512, 2560, 10240],
   [2048, 2560, 2560],
+  [4096, 2560, 2560],
   [4096, 10240, 2560],
+  [4096, 2560, 10240],
 ] as const;
+
+/** What is written to the file that the first argument names: `like` is what cublas.py calls the same. */
+const table: Record<
+  string,
+  { us: number; tflops: number | null; gbs: number | null; like?: string }
+> = {};
+function keep(name: string, ms: number, flop: number, bytes: number, like?: string): void {
+  const rate = (amount: number, unit: number) => (amount > 0 ? amount / ms / unit : null);
+  table[name] = { us: ms * 1e3, tflops: rate(flop, 1e9), gbs: rate(bytes, 1e6), like };
+}
 
 /** linear and linearBackward by kind of weight; x changes before every call, as in a model. */
 async function linears(backend: Backend, tier: Tier): Promise<void> {
-  for (const kind of ['f32', 'f16', 'nf4'] as const satisfies Kind[])
+  const kinds: Kind[] = process.env.TIMES_ONLY ? ['f16', 'nf4'] : ['f32', 'f16', 'nf4'];
+  for (const kind of kinds)
     for (const [m, n, k] of tier === 'matrix' ? SHAPES : [SHAPES[0], SHAPES[3]]) {
       const weight = randomWeight(backend, kind, [n, k], 2);
       const [x, out] = [randomTensor(backend, [m, k], 1), backend.empty('f32', [m, n])];
@@ -139,6 +153,11 @@ async function linears(backend: Backend, tier: Tier): Promise<void> {
         backend.ops.linearBackward({ dOut: out, weight, dX: x, accumulate: false }),
       );
       const rate = (ms: number) => ((2 * m * n * k) / ms / 1e9).toFixed(0);
+      if (tier === 'matrix' && kind !== 'f32') {
+        const shape = `${m}x${n}x${k}`;
+        keep(`${kind} ${shape}`, forward, 2 * m * n * k, 0, shape);
+        keep(`${kind} ${shape}, backward`, backward, 2 * m * n * k, 0, shape);
+      }
       console.log(
         `${tier} linear ${kind} ${m}x${n}x${k}: ${rate(forward)} TFLOP/s, backward ${rate(backward)}`,
       );
@@ -152,6 +171,7 @@ async function others(backend: Backend, tier: Tier): Promise<void> {
   const make = (...shape: number[]) => randomTensor(backend, shape, 3, 0.5);
   const report = async (name: string, run: () => void, bytes = 0, flop = 0) => {
     const ms = await timeOf(backend, run);
+    if (tier === 'matrix') keep(name, ms, flop, bytes);
     const rates = [
       bytes > 0 ? `${(bytes / ms / 1e6).toFixed(0)} GB/s` : '',
       flop > 0 ? `${(flop / ms / 1e9).toFixed(1)} TFLOP/s` : '',
@@ -246,9 +266,11 @@ async function others(backend: Backend, tier: Tier): Promise<void> {
 }
 
 for (const tier of tiers) {
-  await differences(tier);
-  await magnitudes(tier);
-  await longAttention(tier);
+  if (!process.env.TIMES_ONLY) {
+    await differences(tier);
+    await magnitudes(tier);
+    await longAttention(tier);
+  }
   if (process.env.CHECK_ONLY) continue;
   const backend = await createWebGpuBackend({ gpu, tier });
   if (tier === tiers[0]) console.log(JSON.stringify(backend.info));
@@ -256,6 +278,7 @@ for (const tier of tiers) {
   if (tier === 'matrix') await others(backend, tier);
   await backend.dispose();
 }
+if (process.argv[2]) writeFileSync(process.argv[2], JSON.stringify(table, null, 1));
 // Dawn's object must be reachable until here.
 console.log(gpu ? 'done' : '');
 process.exit(0);

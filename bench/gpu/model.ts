@@ -9,6 +9,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { byteLengthOf } from '@qlorajs/compute';
 import { createAdapter, defaultLoraConfig, type LoraAdapter } from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
 import {
@@ -94,7 +95,10 @@ const lora = defaultLoraConfig({
 const adapter: LoraAdapter = createAdapter(backend, lora, model.modules, { seed: 1 });
 model.attach(adapter);
 const optimizer = createAdamW(backend, adapter.parameters(), { maxGradNorm: 1 });
-const facts: Record<string, unknown> = { info: backend.info, loadSeconds };
+const facts: Record<string, unknown> = {
+  ...{ info: backend.info, loadSeconds, weightBytes: model.weightBytes },
+  embeddingBytes: byteLengthOf(model.weights.embedding),
+};
 const train: Record<string, unknown> = {};
 facts.train = train;
 
