@@ -1,3 +1,4 @@
+import { parseJson } from '@qlorajs/errors';
 import { toRow } from './formats.js';
 import { findJsonError } from './json-error.js';
 import { decodeLine, type Line, looksLikeUtf16, splitLines } from './lines.js';
@@ -18,7 +19,7 @@ function readLine(line: Line): Row | Fault | null {
   if (text.trim() === '') return null;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     return jsonFault(text);
   }

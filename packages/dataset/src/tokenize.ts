@@ -171,7 +171,7 @@ function encodeTokens(row: TokensRow, options: TokenizeOptions): Encoded | Fault
   return { ids: inputIds, labels: Int32Array.from(labels) };
 }
 
-function encodeRow(row: Row, options: TokenizeOptions): Encoded | Fault {
+function encodeAny(row: Row, options: TokenizeOptions): Encoded | Fault {
   switch (row.kind) {
     case 'tokens':
       return encodeTokens(row, options);
@@ -180,14 +180,20 @@ function encodeRow(row: Row, options: TokenizeOptions): Encoded | Fault {
     case 'completion':
       return encodeText(row.prompt + row.completion, row.prompt.length, options);
     case 'chat':
-      try {
-        return encodeChat(row, options);
-      } catch (error) {
-        if (!isQLoraError(error) || !error.code.startsWith('CHAT_TEMPLATE_')) throw error;
-        // A template that must be stopped at one row would have to be at the next ones, too.
-        if (error.code === 'CHAT_TEMPLATE_LIMIT') throw error;
-        return { code: 'DATASET_TEMPLATE', message: error.message };
-      }
+      return encodeChat(row, options);
+  }
+}
+
+function encodeRow(row: Row, options: TokenizeOptions): Encoded | Fault {
+  try {
+    return encodeAny(row, options);
+  } catch (error) {
+    if (!isQLoraError(error)) throw error;
+    if (error.code === 'TOKENIZER_TEXT') return { code: error.code, message: error.message };
+    // A template that must be stopped at one row would have to be at the next ones, too.
+    if (!error.code.startsWith('CHAT_TEMPLATE_') || error.code === 'CHAT_TEMPLATE_LIMIT')
+      throw error;
+    return { code: 'DATASET_TEMPLATE', message: error.message };
   }
 }
 

@@ -1,4 +1,4 @@
-import { QLoraError } from '@qlorajs/errors';
+import { parseJson, QLoraError } from '@qlorajs/errors';
 import { type LoraConfig, toSnakeCase, validateConfig } from './config.js';
 import { PythonFloat, pythonJson } from './python-json.js';
 
@@ -69,13 +69,13 @@ function isSupported(key: string, value: unknown): boolean {
   if (key === 'bias') return value === 'none';
   if (key === 'init_lora_weights')
     return typeof value !== 'string' || value.toLowerCase() === 'gaussian';
-  return !(key in UNSUPPORTED) || isOff(value);
+  return !Object.hasOwn(UNSUPPORTED, key) || isOff(value);
 }
 
 function parseObject(text: string, file: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
     throw new QLoraError('LORA_CONFIG', `${file} is not JSON: ${(cause as Error).message}`, {
       details: { file },
@@ -124,10 +124,10 @@ export function parsePeftConfig(text: string, file = 'adapter_config.json'): Par
   const inert: Record<string, unknown> = {};
   for (const field of FIELDS) {
     const key = toSnakeCase(field);
-    if (key in entries) known[field] = entries[key];
+    if (Object.hasOwn(entries, key)) known[field] = entries[key];
   }
   if (typeof known.initLoraWeights === 'string') known.initLoraWeights = 'gaussian';
-  for (const key of Object.keys(INERT)) if (key in entries) inert[key] = entries[key];
+  for (const key of Object.keys(INERT)) if (Object.hasOwn(entries, key)) inert[key] = entries[key];
   const recognised = new Set([
     ...FIELDS.map(toSnakeCase),
     ...Object.keys(UNSUPPORTED),

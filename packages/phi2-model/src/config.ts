@@ -22,12 +22,13 @@ export interface PhiConfig {
   readonly eosTokenId: number | null;
 }
 
-const positive = z.number().int().positive();
+/** Far above any Phi: a wild number would cost as much time or memory as it is high. */
+const upTo = (most: number) => z.number().int().positive().max(most);
 const tokenId = z.number().int().nonnegative().nullish();
 const rope = z
   .looseObject({
     rope_theta: z.number().positive().optional(),
-    partial_rotary_factor: z.number().positive().optional(),
+    partial_rotary_factor: z.number().positive().max(1).optional(),
     rope_type: z.string().optional(),
   })
   .nullish();
@@ -35,18 +36,18 @@ const rope = z
 const schema = z.looseObject({
   model_type: z.string(),
   hidden_act: z.string().default('gelu_new'),
-  vocab_size: positive,
-  hidden_size: positive,
-  intermediate_size: positive,
-  num_hidden_layers: positive,
-  num_attention_heads: positive,
-  num_key_value_heads: positive.nullish(),
-  max_position_embeddings: positive.default(2048),
+  vocab_size: upTo(2 ** 24),
+  hidden_size: upTo(2 ** 17),
+  intermediate_size: upTo(2 ** 20),
+  num_hidden_layers: upTo(1024),
+  num_attention_heads: upTo(2 ** 12),
+  num_key_value_heads: upTo(2 ** 12).nullish(),
+  max_position_embeddings: upTo(2 ** 20).default(2048),
   layer_norm_eps: z.number().positive().default(1e-5),
   resid_pdrop: z.number().min(0).max(0.99).default(0),
   embd_pdrop: z.number().default(0),
   attention_dropout: z.number().default(0),
-  partial_rotary_factor: z.number().positive().optional(),
+  partial_rotary_factor: z.number().positive().max(1).optional(),
   rope_theta: z.number().positive().optional(),
   rope_scaling: z.unknown().optional(),
   rope_parameters: rope,

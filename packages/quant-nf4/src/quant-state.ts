@@ -1,4 +1,4 @@
-import { QLoraError } from '@qlorajs/errors';
+import { parseJson, QLoraError } from '@qlorajs/errors';
 import { checkBlockSize, checkShape, type FloatDtype, type Nf4Tensor } from './nf4-tensor.js';
 import { pythonFloat } from './python-float.js';
 
@@ -56,10 +56,10 @@ function wholeNumber(tensor: string, key: string, value: unknown): number {
   );
 }
 
-function parseJson(tensor: string, bytes: Uint8Array): Record<string, unknown> {
+function parseState(tensor: string, bytes: Uint8Array): Record<string, unknown> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    parsed = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw checkpointError(tensor, 'quant_state is not JSON', {}, cause);
   }
@@ -101,7 +101,7 @@ function parseNested(tensor: string, state: Record<string, unknown>): QuantState
  * `NF4_BLOCK_SIZE`, `NF4_SHAPE`
  */
 export function parseQuantState(tensor: string, bytes: Uint8Array): QuantState {
-  const state = parseJson(tensor, bytes);
+  const state = parseState(tensor, bytes);
   if (state.quant_type !== 'nf4') throw unsupportedTypeError(tensor, state.quant_type);
   const dtype = DTYPES.find((each) => each === state.dtype);
   if (dtype === undefined) {

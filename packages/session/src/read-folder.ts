@@ -1,4 +1,4 @@
-import { QLoraError } from '@qlorajs/errors';
+import { parseJson, QLoraError } from '@qlorajs/errors';
 import type { FolderSource } from '@qlorajs/safetensors';
 
 /** A file of a folder as UTF-8 text; undefined where there is none. */
@@ -17,7 +17,7 @@ export async function jsonIfThere(folder: FolderSource, file: string): Promise<u
   const text = await textIfThere(folder, file);
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (cause) {
     const path = `${folder.name}/${file}`;
     throw new QLoraError('JSON_SYNTAX', `${path} is not JSON: ${(cause as Error).message}`, {

@@ -1,4 +1,4 @@
-import { QLoraError } from '@qlorajs/errors';
+import { parseJson, QLoraError } from '@qlorajs/errors';
 import { BYTE_CHARACTERS } from './byte-level.js';
 
 /** A token outside the merges, found in the raw text before anything else. */
@@ -48,7 +48,7 @@ function unsupported(what: string): QLoraError {
 export function parseObject(text: string, file: string, code: string): Json {
   let value: unknown;
   try {
-    value = JSON.parse(text.replace(/^\ufeff/, ''));
+    value = parseJson(text.replace(/^\ufeff/, ''));
   } catch (cause) {
     throw new QLoraError(
       code,

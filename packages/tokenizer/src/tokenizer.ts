@@ -85,6 +85,19 @@ function encoderOf(json: TokenizerJson): HuggingFaceTokenizer {
   return encoder;
 }
 
+function encodeText(encoder: HuggingFaceTokenizer, text: string): number[] {
+  try {
+    return encoder.encode(text, { add_special_tokens: false }).ids;
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new QLoraError(
+      'TOKENIZER_TEXT',
+      `A text of ${text.length} characters has a word of millions, which the regular expression that splits words cannot take; is it text?`,
+      { cause, details: { length: text.length } },
+    );
+  }
+}
+
 function extend(json: TokenizerJson, tokens: readonly string[], limit: number): TokenizerJson {
   const addedTokens: AddedToken[] = [...json.addedTokens];
   let next =
@@ -135,7 +148,7 @@ function createTokenizer(
     encode(text) {
       // As long as the text in UTF-16 units, so offsets hold for both.
       const wellFormed = text.replace(/\p{Surrogate}/gu, '\ufffd');
-      const { ids } = encoder.encode(wellFormed, { add_special_tokens: false });
+      const ids = encodeText(encoder, wellFormed);
       return { ids, offsets: tokenOffsets(wellFormed, ids, tokens) };
     },
     decode: (ids, options) => decodeIds(ids, tokens, skipped(options)),

@@ -16,6 +16,12 @@ export interface ModelfileOptions {
   readonly context: number;
 }
 
+/** Adapters bring prompts along, and a Modelfile has no escapes: a prompt must not end its own quotes. */
+function quoted(text: string): string {
+  const body = text.replaceAll('"""', "'''");
+  return `"""${body}${body.endsWith('"') ? '\n' : ''}"""`;
+}
+
 /**
  * An Ollama Modelfile (https://docs.ollama.com/modelfile). Ollama's templates are Go's, not Jinja: the
  * tutor format is written, another one is left to what Ollama finds in the GGUF file.
@@ -29,7 +35,8 @@ export function modelfile({ from, format, systemPrompt, context }: ModelfileOpti
     for (const id of format.stopIds)
       lines.push(`PARAMETER stop ${JSON.stringify(format.tokenizer.decode([id]))}`);
   }
-  if (systemPrompt !== undefined && systemPrompt !== '') lines.push(`SYSTEM """${systemPrompt}"""`);
+  if (systemPrompt !== undefined && systemPrompt !== '')
+    lines.push(`SYSTEM ${quoted(systemPrompt)}`);
   lines.push(`PARAMETER num_ctx ${context}`, 'PARAMETER temperature 0');
   return `${lines.join('\n')}\n`;
 }

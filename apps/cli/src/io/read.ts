@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { QLoraError } from '@qlorajs/errors';
+import { parseJson, QLoraError } from '@qlorajs/errors';
 import { withFile } from './file-error.js';
 
 /** All bytes of a file. */
@@ -16,7 +16,7 @@ export async function readText(path: string): Promise<string> {
 export async function readJson(path: string): Promise<unknown> {
   const source = await readText(path);
   try {
-    return JSON.parse(source);
+    return parseJson(source);
   } catch (cause) {
     throw new QLoraError('JSON_SYNTAX', `${path} is not JSON: ${(cause as Error).message}`, {
       details: { file: path },

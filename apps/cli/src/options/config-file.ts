@@ -1,4 +1,4 @@
-import { QLoraError } from '@qlorajs/errors';
+import { parseJson, QLoraError } from '@qlorajs/errors';
 import { nearest, type OptionTable } from '@qlorajs/session';
 import { parse as parseYaml } from 'yaml';
 import { readText } from '../io/read.js';
@@ -6,7 +6,7 @@ import { readText } from '../io/read.js';
 function parse(source: string, file: string): unknown {
   try {
     // YAML would read {"a": } as null; a file called .json has to be JSON.
-    return file.toLowerCase().endsWith('.json') ? JSON.parse(source) : parseYaml(source);
+    return file.toLowerCase().endsWith('.json') ? parseJson(source) : parseYaml(source);
   } catch (cause) {
     throw new QLoraError('CONFIG_SYNTAX', `${file}: ${(cause as Error).message.trim()}`, {
       details: { file },

@@ -1,4 +1,5 @@
 import type { Row } from '@qlorajs/dataset';
+import { parseJson } from '@qlorajs/errors';
 import type { FolderSource } from '@qlorajs/safetensors';
 import { jsonIfThere } from '../read-folder.js';
 
@@ -26,7 +27,7 @@ export function withSystemPrompt(
 ): Record<string, string> {
   const config = files[CONFIG_FILE];
   if (prompt === null || config === undefined) return { ...files };
-  const { ...entries } = JSON.parse(config) as Record<string, unknown>;
+  const { ...entries } = parseJson(config) as Record<string, unknown>;
   const sorted = Object.entries({ ...entries, [KEY]: prompt }).sort(([a], [b]) => (a < b ? -1 : 1));
   const text = `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`;
   return { ...files, [CONFIG_FILE]: text };
