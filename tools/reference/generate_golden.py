@@ -3,8 +3,8 @@
     python tools/reference/generate_golden.py packages/phi2-model/fixtures
 
 Reads hf-phi/dev-a/base; writes generate.json and generate.safetensors: greedy outputs with a repetition
-penalty and a stop token, alone and in a left-padded batch, and for every way of sampling the raw logits
-and the processed scores of each step.
+penalty (on the prompt too, and on the answer alone) and a stop token, alone and in a left-padded batch, and
+for every way of sampling the raw logits and the processed scores of each step.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import PhiForCausalLM
+from transformers import PhiForCausalLM, RepetitionPenaltyLogitsProcessor
 
 GREEDY = [dict(), dict(repetition_penalty=1.2), dict(repetition_penalty=1.35)]
 SAMPLING = [
@@ -37,7 +37,7 @@ def main(fixtures):
         fixtures / "hf-phi/dev-a/base", dtype=torch.float32, attn_implementation="eager").eval()
     # The weights are random: a plain config, so that nothing of theirs stops or filters by itself.
     plain = dict(do_sample=False, eos_token_id=None, pad_token_id=0, max_new_tokens=NEW_TOKENS)
-    facts = dict(transformers=transformers.__version__, torch=torch.__version__, greedy=[], sampling=[], batch=[])
+    facts = dict(transformers=transformers.__version__, torch=torch.__version__, greedy=[], answer_penalty=[], sampling=[], batch=[])
     tensors = {}
 
     def generate(ids, mask=None, **options):
@@ -53,6 +53,11 @@ def main(fixtures):
             stop = output[len(prompt) + 6]
             cut = generate([prompt], eos_token_id=stop, **options)[0].tolist()
             facts["greedy"].append(dict(prompt=prompt, options=options, output=cut, stop=stop))
+        for penalty in (1.2, 1.35):
+            processor = RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=len(prompt))
+            output = generate([prompt], logits_processor=[processor])[0].tolist()
+            options = dict(repetition_penalty=penalty)
+            facts["answer_penalty"].append(dict(prompt=prompt, options=options, output=output, stop=None))
     width = max(map(len, PROMPTS))
     padded = [[0] * (width - len(p)) + p for p in PROMPTS]
     mask = [[0] * (width - len(p)) + [1] * len(p) for p in PROMPTS]

@@ -8,7 +8,7 @@ export interface GenerateOptions extends SequenceOptions {
   readonly signal?: AbortSignal;
   /** Continue this decoder's conversation instead of starting with an empty cache. */
   readonly decoder?: Decoder;
-  /** The tokens that `decoder` has read: the repetition penalty counts them as seen. */
+  /** The tokens that `decoder` has read: for the repetition penalty they are of the prompt. */
   readonly history?: readonly number[];
 }
 

@@ -82,7 +82,7 @@ function nucleusThreshold(scores: Float32Array, topP: number): number {
  * Scores of the ids below `limit` after repetition penalty, temperature, top-k, top-p and min-p, in
  * transformers' order; what was filtered out is -Infinity. With temperature 0 the penalty alone.
  * @param logits f32 `[V]`, only read
- * @param seen the tokens so far, prompt included
+ * @param seen the tokens that the repetition penalty counts
  * @param limit size of the tokenizer, which is smaller than the model's vocabulary
  * @returns f32 `[limit]`
  */

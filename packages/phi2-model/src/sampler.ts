@@ -70,7 +70,7 @@ function drawFrom(scores: Float32Array, uniform: number): number {
 /**
  * Chooses the next token: {@link processLogits}, then the largest or a draw.
  * @param logits f32 `[V]`, only read; ids from `limit` on are never chosen
- * @param seen the tokens so far, prompt included
+ * @param seen the tokens that the repetition penalty counts
  * @param limit size of the tokenizer, which is smaller than the model's vocabulary
  * @param draw how many tokens were drawn before: the draw depends on the seed and on this alone
  */

@@ -13,6 +13,12 @@ export interface SequenceOptions extends SamplingOptions {
   readonly stopIds?: readonly number[];
   /** Ids from here on are never chosen: the tokenizer's size. Default: the model's vocabulary. */
   readonly limit?: number;
+  /**
+   * Whether the repetition penalty counts the tokens of the prompt as seen (the default), or those
+   * of the answer alone (`prompt_ignore_length` of transformers' processor): a question's words are
+   * then free to come back, and so is the end of a turn, which every turn of a prompt has.
+   */
+  readonly penalizePrompt?: boolean;
 }
 
 /** What one reading led to: a token, the end, or a token that is the last. */
@@ -30,7 +36,7 @@ export class Sequence {
   /** @param prompt all tokens before the answer */
   constructor(prompt: readonly number[], config: PhiConfig, options: SequenceOptions) {
     this.#options = options;
-    this.#seen = [...prompt];
+    this.#seen = options.penalizePrompt === false ? [] : [...prompt];
     this.#limit = Math.min(options.limit ?? config.vocabSize, config.vocabSize);
   }
 

@@ -17,7 +17,14 @@ interface Case {
   readonly stop: number | null;
 }
 
-const expected = readJson<{ greedy: Case[]; batch: Case[]; sampling: Case[] }>('generate.json');
+interface Expected {
+  readonly greedy: readonly Case[];
+  readonly answer_penalty: readonly Case[];
+  readonly batch: readonly Case[];
+  readonly sampling: readonly Case[];
+}
+
+const expected = readJson<Expected>('generate.json');
 
 function optionsOf({ options }: Case): LogitsOptions {
   return {
@@ -82,6 +89,19 @@ describe.each(fast)('answers of transformers on $name', ({ create, tolerance }) 
       });
       for await (const { id } of stream) ids.push(id);
       expect(stop === null ? ids : [...ids, stop]).toEqual(output);
+    }
+  });
+
+  test('greedy, with a repetition penalty on the answer alone', async () => {
+    for (const { prompt, output, options } of expected.answer_penalty) {
+      const ids = [...prompt];
+      const stream = generate(model, prompt, {
+        repetitionPenalty: options.repetition_penalty,
+        penalizePrompt: false,
+        maxNewTokens: 16,
+      });
+      for await (const { id } of stream) ids.push(id);
+      expect(ids).toEqual(output);
     }
   });
 

@@ -16,6 +16,7 @@ export function sequenceOptions(
     topK: request.top_k ?? defaults.topK,
     minP: request.min_p ?? defaults.minP,
     repetitionPenalty: request.repetition_penalty ?? defaults.repetitionPenalty,
+    penalizePrompt: defaults.penalizePrompt,
     seed: ((request.seed ?? defaults.seed) + choice) >>> 0,
     stop: [request.stop ?? defaults.stop ?? []].flat(),
     topLogprobs: 'messages' in request ? (request.top_logprobs ?? 0) : (request.logprobs ?? 0),

@@ -24,15 +24,15 @@ import { verb } from './verb.js';
 
 /** What the files and the JSON document say about how the figures were made. */
 function setup(options: EvalOptions, base: string, device: string) {
-  const { data, neutral, limit, maxNewTokens, temperature, topP, topK, repetitionPenalty } =
-    options;
+  const { data, neutral, limit, maxNewTokens, temperature, topP, topK } = options;
   return {
     ...{ version: VERSION, base, device, load_in_4bit: options.loadIn4bit },
     ...{ data: data ?? 'tutor-dataset test.jsonl', limit },
     neutral: neutral ?? 'tutor-dataset neutral.jsonl',
     generation: {
       ...{ max_new_tokens: maxNewTokens, temperature, top_p: topP, top_k: topK },
-      repetition_penalty: repetitionPenalty,
+      repetition_penalty: options.repetitionPenalty,
+      penalize_prompt: options.penalizePrompt,
     },
     bootstrap: { resamples: options.resamples, confidence: options.confidence },
     seed: options.seed,
