@@ -95,7 +95,7 @@ describe('the files', () => {
   test('begin with the rows of before, and keep English after Spanish', () => {
     const first = readFileSync(tutorDataset.train, 'utf8').split('\n').slice(0, 136).join('\n');
     expect(createHash('sha256').update(first).digest('hex')).toBe(
-      'be8f491d340752f14fbb42f50b6ae9231a14af51236c3f7934d55ae99db7fb69',
+      '3b6fb6011b609dba06e7c2ea9df0545abd20ddcb51ed0ac6c1441468e8097371',
     );
     for (const split of names) {
       const languages = read(split).map(({ language }) => language);
@@ -169,6 +169,12 @@ describe('the answers', () => {
         }
       }
     }
+  });
+
+  // Follow-ups alone did, in the same way, and a model then began all of its answers so.
+  test('begin no paragraph with an exclamation', () => {
+    for (const row of rows)
+      for (const answer of answersOf(row)) expect(answer, row.id).not.toMatch(/^(📌 \*\*)?¡/m);
   });
 
   test('explain with an analogy, steps or a comparison, and the complexity', () => {
