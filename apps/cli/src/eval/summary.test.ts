@@ -42,6 +42,20 @@ test('figures, differences and forgetting are what the records give', () => {
   expect(tutor.metrics.keyword_recall).toBe(null);
 });
 
+test('a second adapter is told against the first one too', () => {
+  const [base, tutor] = records;
+  const all = summarize([base, tutor, voice('other', Math.log(12), Math.log(55), true)], {
+    resamples: 200,
+  });
+  expect(all.map(({ versus_first_adapter }) => versus_first_adapter?.perplexity?.value)).toEqual([
+    undefined,
+    undefined,
+    expect.closeTo(1.2, 6),
+  ]);
+  expect(formatTable(all)).toContain('perplexity over that of tutor');
+  expect(formatTable(summaries)).not.toContain('perplexity over that of tutor');
+});
+
 test('a share that every unit agrees on keeps the doubt of the rule of three', () => {
   expect(summaries[1].metrics.stop_rate).toEqual({ value: 1, low: 0, high: 1, n: 3 });
   expect(summaries[0].metrics.stop_rate).toEqual({ value: 0, low: 0, high: 1, n: 3 });

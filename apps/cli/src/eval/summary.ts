@@ -20,6 +20,8 @@ export interface VoiceSummary {
   readonly metrics: Readonly<Record<string, Estimate | null>>;
   /** Against the first voice, on the same chats: perplexity as a ratio, all else as a difference. */
   readonly versus_first: Readonly<Record<string, Estimate | null>> | null;
+  /** The same against the first adapter, for the other adapters. */
+  readonly versus_first_adapter: Readonly<Record<string, Estimate | null>> | null;
   readonly neutral: Readonly<Record<string, Neutral>>;
   /** Means alone, of the rows of each language and topic. */
   readonly by_language: Readonly<Record<string, Readonly<Record<string, number | null>>>>;
@@ -101,6 +103,7 @@ export function summarize(
   options: BootstrapOptions,
 ): VoiceSummary[] {
   const [first] = voices;
+  const tuned = voices.find(({ adapter }) => adapter !== null);
   return voices.map((voice) => {
     const base =
       voices.find(
@@ -119,6 +122,10 @@ export function summarize(
       metrics: table((metric) => estimate(metric, voice, options)),
       versus_first:
         voice === first ? null : table((metric) => against(metric, [voice, first], options)),
+      versus_first_adapter:
+        tuned === undefined || voice.adapter === null || voice === tuned
+          ? null
+          : table((metric) => against(metric, [voice, tuned], options)),
       neutral: neutralOf(voice, base, options),
       by_language: means(voice, 'language'),
       by_topic: means(voice, 'topic'),

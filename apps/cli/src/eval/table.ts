@@ -7,7 +7,7 @@ const KINDS: Readonly<Record<string, string>> = { es: 'Spanish', code: 'code' };
 
 function number(value: number, unit: string): string {
   if (unit === 'share') return `${(100 * value).toFixed(1)} %`;
-  if (unit === 'nats') return value.toFixed(3);
+  if (unit === 'nats' || unit === 'ratio') return value.toFixed(3);
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 
@@ -41,10 +41,13 @@ export function tableRows(voices: readonly VoiceSummary[]): string[][] {
       ...voices.map(({ neutral }) => formatEstimate(neutral[kind]?.forgetting ?? null, 'share')),
     ]);
   }
-  const ratio = voices.map(({ versus_first }) =>
-    formatEstimate(versus_first?.perplexity ?? null, 'ratio'),
-  );
-  if (voices.length > 1) rows.push([`perplexity over that of ${voices[0].name}`, ...ratio]);
+  const ratios = (of: 'versus_first' | 'versus_first_adapter') =>
+    voices.map((voice) => formatEstimate(voice[of]?.perplexity ?? null, 'ratio'));
+  if (voices.length > 1)
+    rows.push([`perplexity over that of ${voices[0].name}`, ...ratios('versus_first')]);
+  const adapters = voices.filter(({ adapter }) => adapter !== null);
+  if (adapters.length > 1)
+    rows.push([`perplexity over that of ${adapters[0].name}`, ...ratios('versus_first_adapter')]);
   return rows;
 }
 
