@@ -86,6 +86,7 @@ export function parallelPlot(results: readonly TrialResult[], title: string): st
   ]);
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+    `<title>${escapeHtml(title)}</title>`,
     `<rect width="${width}" height="${HEIGHT}" fill="white"/>`,
     `<text x="${MARGIN.left}" y="22" font-size="14">${escapeHtml(title)}</text>`,
     ...lines.toReversed(),
