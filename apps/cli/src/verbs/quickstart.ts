@@ -29,11 +29,12 @@ import { prepareTraining, type TrainingJob } from '../training/prepare.js';
 import { TrainingRun } from '../training/run.js';
 import { verb } from './verb.js';
 
-/** A model this small repeats itself without a penalty. */
+/** A model this small repeats itself without a penalty; on the prompt too it drives it off topic. */
 const ANSWER = {
   ...withDefaults(generationOptions, {}),
   maxNewTokens: 300,
-  repetitionPenalty: 1.1,
+  repetitionPenalty: 1.2,
+  penalizePrompt: false,
 };
 
 const quickstartOptions = {
@@ -44,7 +45,7 @@ const quickstartOptions = {
 };
 
 /** Chats in Spanish that are learnt from, of the file's first ones: they are of every topic. */
-const SPANISH_CHATS = 320;
+const SPANISH_CHATS = 360;
 
 function isSpanish(row: Row): boolean {
   return row.kind === 'chat' && row.messages[0].content === tutorDataset.systemPrompt;
@@ -67,7 +68,7 @@ const arrange: Arrange = (rows, use) => {
   return spread(rows.filter(isSpanish).slice(0, SPANISH_CHATS), [...english, ...english]);
 };
 
-/** What was measured to fit phi-nano and the tutor's chats; see the README. */
+/** What a search on the validation chats found for phi-nano; see the lab notebook. */
 function settings(given: OptionsOf<typeof quickstartOptions>): TrainingOptions {
   return withDefaults(trainingOptions, {
     ...given,
@@ -75,12 +76,13 @@ function settings(given: OptionsOf<typeof quickstartOptions>): TrainingOptions {
     data: fileURLToPath(tutorDataset.train),
     evalData: fileURLToPath(tutorDataset.validation),
     overwrite: true,
-    learningRate: 2e-3,
-    lrSchedulerType: 'cosine',
+    learningRate: 1e-3,
+    loraplusLrRatio: 4,
+    lrSchedulerType: 'linear',
     shuffle: false, // the order is `arrange`'s
     numTrainEpochs: 1,
-    perDeviceTrainBatchSize: 2,
-    gradientCheckpointing: false, // activations of two short chats are small
+    perDeviceTrainBatchSize: 1, // many small steps, and no padding
+    gradientCheckpointing: false, // activations of a short chat are small
     saveSteps: 0,
   });
 }
@@ -148,6 +150,7 @@ async function tutor(options: TrainingOptions, ui: Ui, signal: AbortSignal): Pro
     const seconds = (performance.now() - started) / 1000;
     const folder = relative(process.cwd(), options.out) || '.';
     const run = process.env.QLORA_COMMAND ?? 'qlora';
+    const how = `--adapter ${folder} --repetition-penalty ${ANSWER.repetitionPenalty} --no-penalize-prompt`;
     ui.print(`
 held-out loss ${lossBefore.toFixed(3)} → ${lossAfter.toFixed(3)} nats a token (perplexity ${Math.exp(lossBefore).toFixed(1)} → ${Math.exp(lossAfter).toFixed(2)})
 ${summary.steps} steps in ${formatDuration(summary.seconds)} at ${summary.tokensPerSecond.toFixed(0)} tokens/s, ${formatDuration(seconds)} in all; peak memory of the process ${formatBytes(summary.peakResidentBytes)}
@@ -156,8 +159,8 @@ ${options.out}/: a PEFT adapter of ${formatBytes(summary.adapterBytes)}
 phi-nano muestra el camino; no es un tutor del que aprender. · phi-nano shows the way; do not learn from it.
 
 Ahora · Next:
-  ${run} ask --adapter ${folder} --repetition-penalty ${ANSWER.repetitionPenalty} "¿Qué es una cola?"
-  ${run} chat --adapter ${folder} --repetition-penalty ${ANSWER.repetitionPenalty}
+  ${run} ask ${how} "¿Qué es una cola?"
+  ${run} chat ${how}
 `);
     ui.result({
       out: options.out,
