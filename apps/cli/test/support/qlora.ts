@@ -28,7 +28,8 @@ export function start(
   args: readonly string[],
   options: {
     cwd?: string;
-    stdin?: string | Buffer;
+    /** null: it stays open. */
+    stdin?: string | Buffer | null;
     env?: Readonly<Record<string, string>>;
   } = {},
 ): Running {
@@ -38,7 +39,7 @@ export function start(
   const [out, err]: string[][] = [[], []];
   child.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text));
-  child.stdin.end(options.stdin ?? '');
+  if (options.stdin !== null) child.stdin.end(options.stdin ?? '');
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) =>
