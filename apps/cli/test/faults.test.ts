@@ -12,6 +12,7 @@ import { QLoraError } from '@qlorajs/errors';
 import type { TrainingOptions } from '@qlorajs/session';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { describeFailure } from '../src/report/failure.js';
+import type { TrainingJob } from '../src/training/prepare.js';
 import { expected, tinyBase, writeTokenRows } from './support/bases.js';
 import { options, trainHere, withModel } from './support/in-process.js';
 
@@ -132,22 +133,70 @@ describe.each([
   });
 });
 
-test('a lost device: exit 1, the last checkpoint is named, and the run goes on from it', async () => {
-  const lost = trainHere(run('lost'), (job) =>
-    withModel(job, async (call, forwardBackward, ...args) => {
-      if (call === 5)
-        throw new QLoraError('WEBGPU_DEVICE_LOST', 'the GPU device was lost (unknown): asleep', {
-          kind: 'runtime',
-        });
-      return forwardBackward(...args);
-    }),
-  );
-  const error = await lost.catch((thrown) => thrown);
-  expect(error).toMatchObject({ code: 'WEBGPU_DEVICE_LOST' });
-  expect(error.message).toContain(`step 4 is in ${join(at('lost'), 'checkpoint-4')}`);
-  expect(describeFailure(error, false).exitCode).toBe(1);
-  await trainHere(run('lost', { resumeFromCheckpoint: 'auto' }));
-  expect(adapterOf('lost')).toEqual(whole);
+describe('a lost device', () => {
+  /** Loses the device at the given micro-batches, in the order in which jobs are opened. */
+  const losing =
+    (...calls: readonly number[]) =>
+    (job: TrainingJob, nth: number) =>
+      withModel(job, async (call, forwardBackward, ...args) => {
+        if (call === calls[nth])
+          throw new QLoraError(
+            'WEBGPU_DEVICE_LOST',
+            'the GPU device was lost (unknown): asleep; start again',
+            { kind: 'runtime' },
+          );
+        return forwardBackward(...args);
+      });
+
+  test('the run goes on from the last checkpoint, to the same bytes', async () => {
+    const { told, outcome } = await trainHere(run('lost'), losing(5));
+    expect(outcome.interrupted).toBe(false);
+    expect(told.filter((line) => line.startsWith('warning'))).toEqual([
+      `warning: the GPU device was lost (unknown): asleep; the run goes on from ${join(at('lost'), 'checkpoint-4')}`,
+    ]);
+    expect(adapterOf('lost')).toEqual(whole);
+    const log = readFileSync(join(at('lost'), 'train_log.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    expect(log.map((line) => JSON.parse(line).step)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  test('before the first checkpoint: from the beginning; and again later', async () => {
+    const { told } = await trainHere(run('lost-twice'), losing(1, 6));
+    expect(told.join('\n')).toMatch(/goes on from the beginning, there is no checkpoint yet\n/);
+    expect(told.join('\n')).toMatch(/goes on from .*lost-twice.checkpoint-4/);
+    expect(adapterOf('lost-twice')).toEqual(whole);
+  });
+
+  test('where no device is to be had, or it is lost again at once: the CPU engine', async () => {
+    const lost = (nth: number) =>
+      trainHere(run(`lost-${nth}`, { backend: 'reference' }), losing(5, nth));
+    const twice = await lost(1);
+    expect(twice.told.join('\n')).toContain('the CPU engine goes on, slower');
+    expect(twice.told.join('\n')).toContain('backend was "reference" and is "wasm"');
+    const { trainLoss } = (twice.outcome as { summary: { trainLoss: number } }).summary;
+    const log = readFileSync(join(at('whole'), 'trainer_state.json'), 'utf8');
+    const expectedLoss = JSON.parse(log).log_history.at(-1).train_loss;
+    expect(Math.abs(trainLoss / expectedLoss - 1)).toBeLessThan(1e-5);
+
+    const gone = trainHere(run('gone'), (job, nth) => {
+      if (nth === 1)
+        throw new QLoraError('WEBGPU_NO_ADAPTER', 'no GPU; buy one', { kind: 'runtime' });
+      return losing(5)(job, nth);
+    });
+    const { told } = await gone;
+    expect(told.join('\n')).toContain('there is no new device: no GPU\n');
+    expect(adapterOf('gone')).toEqual(whole);
+  });
+
+  test('lost on the CPU engine again and again: exit 1, and the checkpoint is named', async () => {
+    const error = await trainHere(run('cursed'), losing(5, 1, 1)).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: 'WEBGPU_DEVICE_LOST' });
+    expect(error.message).toContain(`step 4 is in ${join(at('cursed'), 'checkpoint-4')}`);
+    expect(describeFailure(error, false).exitCode).toBe(1);
+    await trainHere(run('cursed', { resumeFromCheckpoint: 'auto' }));
+    expect(adapterOf('cursed')).toEqual(whole);
+  });
 });
 
 describe('losses that are not finite', () => {

@@ -48,26 +48,21 @@ describe.skipIf(!swiftShader)(`--backend webgpu${reason ? `: skipped, ${reason}`
     expect(code).toBe(1);
   });
 
-  test('a device lost while training: the checkpoint is named, and the CPU engine goes on', async () => {
+  test('a device lost while training: the CPU engine goes on from the checkpoint', async () => {
     const all = ['train', '--base', tinyBase, '--data', rows, '--save-steps', '1'];
     const steps = ['--max-steps', '4', '--learning-rate', '0.01'];
     const [lost, cpu] = await Promise.all([
-      withFault('lost:120', ...all, ...steps, '--out', at('lost'), '--backend', 'webgpu'),
+      withFault('gone:120', ...all, ...steps, '--out', at('lost'), '--backend', 'webgpu'),
       run([...all, ...steps, '--out', at('cpu'), '--backend', 'wasm']),
     ]);
     expect(cpu.code).toBe(0);
     expect(lost.stderr).toContain('GPU in software');
-    expect(lost.stderr).toMatch(/the GPU device was lost.*step \d+ is in .*lost.checkpoint-\d/);
-    expect(lost.stderr).toContain('[WEBGPU_DEVICE_LOST]');
-    expect(lost.code).toBe(1);
-    const before = losses(at('lost'));
-    expect(before.length).toBeGreaterThan(0);
-    const resume = ['--out', at('lost'), '--resume-from-checkpoint', 'auto'];
-    const rest = await run([...all, ...steps, ...resume, '--backend', 'wasm']);
-    expect(rest.code).toBe(0);
+    expect(lost.stderr).toMatch(/the GPU device was lost.*goes on from .*lost.checkpoint-\d/);
+    expect(lost.stderr).toContain('there is no new device: no GPU that WebGPU can use');
+    expect(lost.stderr).toContain('the CPU engine goes on');
+    expect(lost.code).toBe(0);
     const [mixed, expected] = [losses(at('lost')), losses(at('cpu'))];
     expect(mixed).toHaveLength(4);
-    expect(mixed[0]).toBe(before[0]);
     mixed.forEach((loss, i) => {
       expect(Math.abs(loss / expected[i] - 1)).toBeLessThan(1e-4);
     });

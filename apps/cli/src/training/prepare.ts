@@ -33,7 +33,9 @@ import { checkSameRun, trainingArgs } from './training-args.js';
 
 /** A run that is ready to start. */
 export interface TrainingJob extends PreparedData {
+  /** Those of the run: `auto_fit` may have changed what was asked for. */
   readonly options: TrainingOptions;
+  readonly asked: TrainingOptions;
   readonly args: TrainingArgs;
   readonly base: BaseFolder;
   readonly backend: Backend;
@@ -149,6 +151,7 @@ export async function prepareTraining(
     return {
       ...{
         options,
+        asked,
         args,
         base,
         backend,

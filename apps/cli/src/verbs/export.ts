@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GgufType, ggufChunks } from '@qlorajs/gguf';
 import {
@@ -12,6 +12,7 @@ import {
   required,
   text,
 } from '@qlorajs/session';
+import { ggufCard } from '../export/gguf-card.js';
 import { adapterGguf, isPlainLora, modelGguf } from '../export/gguf-files.js';
 import { MergedWeights } from '../export/merged-weights.js';
 import { modelfile } from '../export/modelfile.js';
@@ -87,6 +88,17 @@ export const exportVerb = verb({
               context: base.config.maxPositions,
             }),
           );
+          const sizes = written
+            .filter((file) => file.endsWith('.gguf'))
+            .map(async (file) => [file, (await stat(join(folder, file))).size] as const);
+          const card = ggufCard({
+            ...{ base: base.name, adapters: paths, type: options.outtype, format },
+            parameters: bytes / 4,
+            context: base.config.maxPositions,
+            files: Object.fromEntries(await Promise.all(sizes)),
+          });
+          await writeFile(join(folder, 'README.md'), card);
+          written.push('README.md');
         });
       } finally {
         progress.clear();

@@ -25,8 +25,8 @@ import { createProgress } from '../report/progress.js';
 import { paint, type Ui } from '../report/ui.js';
 import type { Arrange } from '../training/data.js';
 import { describeJob } from '../training/describe-job.js';
+import { lastingRun } from '../training/lasting-run.js';
 import { prepareTraining, type TrainingJob } from '../training/prepare.js';
-import { TrainingRun } from '../training/run.js';
 import { verb } from './verb.js';
 
 /** A model this small repeats itself without a penalty; on the prompt too it drives it off topic. */
@@ -132,14 +132,17 @@ async function heldOutLoss({ model, evaluation }: TrainingJob): Promise<number> 
 async function tutor(options: TrainingOptions, ui: Ui, signal: AbortSignal): Promise<number> {
   const progress = createProgress(ui);
   const started = performance.now();
-  const job = await prepareTraining(options, ui, progress, signal, arrange);
+  const prepare = (given: TrainingOptions) => prepareTraining(given, ui, progress, signal, arrange);
+  let job = await prepare(options);
   try {
     describeJob(job, ui);
     job.model.attach(null);
     const before = await answers(job, 'Antes: el modelo base · Before: the base model', ui, signal);
     job.model.attach(job.adapter);
     const lossBefore = await heldOutLoss(job);
-    const outcome = await new TrainingRun(job, ui, progress).run(signal, lossBefore);
+    const run = await lastingRun(job, { ui, progress, signal, lossBefore, prepare });
+    job = run.job;
+    const { outcome } = run;
     if (outcome.interrupted) {
       ui.warn('interrupted');
       return EXIT.interrupted;
@@ -149,7 +152,7 @@ async function tutor(options: TrainingOptions, ui: Ui, signal: AbortSignal): Pro
     const lossAfter = summary.evaluation?.after ?? Number.NaN;
     const seconds = (performance.now() - started) / 1000;
     const folder = relative(process.cwd(), options.out) || '.';
-    const run = process.env.QLORA_COMMAND ?? 'qlora';
+    const command = process.env.QLORA_COMMAND ?? 'qlora';
     const how = `--adapter ${folder} --repetition-penalty ${ANSWER.repetitionPenalty} --no-penalize-prompt`;
     ui.print(`
 held-out loss ${lossBefore.toFixed(3)} → ${lossAfter.toFixed(3)} nats a token (perplexity ${Math.exp(lossBefore).toFixed(1)} → ${Math.exp(lossAfter).toFixed(2)})
@@ -159,8 +162,8 @@ ${options.out}/: a PEFT adapter of ${formatBytes(summary.adapterBytes)}
 phi-nano muestra el camino; no es un tutor del que aprender. · phi-nano shows the way; do not learn from it.
 
 Ahora · Next:
-  ${run} ask ${how} "¿Qué es una cola?"
-  ${run} chat ${how}
+  ${command} ask ${how} "¿Qué es una cola?"
+  ${command} chat ${how}
 `);
     ui.result({
       out: options.out,

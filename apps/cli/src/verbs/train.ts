@@ -3,8 +3,8 @@ import { EXIT } from '../report/failure.js';
 import { onInterrupt } from '../report/interrupt.js';
 import { createProgress } from '../report/progress.js';
 import { describeJob } from '../training/describe-job.js';
+import { lastingRun } from '../training/lasting-run.js';
 import { prepareTraining } from '../training/prepare.js';
-import { TrainingRun } from '../training/run.js';
 import { verb } from './verb.js';
 
 export const train = verb({
@@ -16,10 +16,13 @@ export const train = verb({
       ui.warn('stopping after this step; Ctrl-C once more ends at once'),
     );
     const progress = createProgress(ui);
-    const job = await prepareTraining(options, ui, progress, interrupt.signal);
+    const { signal } = interrupt;
+    let job = await prepareTraining(options, ui, progress, signal);
     try {
       describeJob(job, ui);
-      const outcome = await new TrainingRun(job, ui, progress).run(interrupt.signal);
+      const run = await lastingRun(job, { ui, progress, signal });
+      job = run.job;
+      const { outcome } = run;
       if (outcome.interrupted) {
         const { step, checkpoint } = outcome;
         ui.warn(

@@ -1,8 +1,9 @@
 // A stand-in for the package webgpu, named by QLORA_DAWN: Dawn with a fault of the kind that FAULT
-// says. `lost:N` loses the device at the N-th submission; `full:N` has no room for more than N bytes
+// says. `gone:N` loses the device at the N-th submission, and there is no GPU any more; `full:N` has no room for more than N bytes
 // of buffers; `none` finds no adapter; `refused` gives no device.
 const { create } = require(`webgpu/dist/${process.platform}-${process.arch}/dawn.node`);
 const [fault, count] = (process.env.FAULT ?? '').split(':');
+let isGone = false;
 
 function faulty(device) {
   let [submits, bytes, full] = [0, 0, false];
@@ -15,8 +16,10 @@ function faulty(device) {
           const value = Reflect.get(target, name, target);
           if (typeof value !== 'function') return value;
           return (...args) => {
-            if (name === 'submit' && fault === 'lost' && ++submits === Number(count))
+            if (name === 'submit' && fault === 'gone' && ++submits === Number(count)) {
+              isGone = true;
               device.destroy();
+            }
             return value.apply(target, args);
           };
         },
@@ -46,7 +49,7 @@ module.exports.create = (options) => {
   return {
     dawn: gpu,
     async requestAdapter(wanted) {
-      if (fault === 'none') return null;
+      if (fault === 'none' || isGone) return null;
       const adapter = await gpu.requestAdapter(wanted);
       return new Proxy(adapter, {
         get(target, name) {

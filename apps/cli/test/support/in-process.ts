@@ -1,7 +1,8 @@
 import { type TrainingOptions, trainingOptions, withDefaults } from '@qlorajs/session';
 import type { Ui } from '../../src/report/ui.js';
+import { lastingRun } from '../../src/training/lasting-run.js';
 import { prepareTraining, type TrainingJob } from '../../src/training/prepare.js';
-import { type RunOutcome, TrainingRun } from '../../src/training/run.js';
+import type { RunOutcome } from '../../src/training/run.js';
 
 /** What a run in this process came to. */
 export interface Trained {
@@ -27,18 +28,31 @@ const SILENT = { show: () => {}, clear: () => {} };
 
 /**
  * `qlora train` in this process, from the sources.
- * @param change puts something else in the job's place: a model that fails, say
+ * @param change puts something else in the job's place: a model that fails, say; `nth` counts from 0 what is
+ * opened anew after a lost device
  */
 export async function trainHere(
   options: TrainingOptions,
-  change: (job: TrainingJob) => TrainingJob = (job) => job,
+  change: (job: TrainingJob, nth: number) => TrainingJob = (job) => job,
   signal: AbortSignal = new AbortController().signal,
   told: string[] = [],
 ): Promise<Trained> {
   const ui = recordingUi(told);
-  const job = await prepareTraining(options, ui, SILENT, signal);
+  let nth = 0;
+  const prepare = async (given: TrainingOptions) => {
+    const made = await prepareTraining(given, ui, SILENT, signal);
+    try {
+      return change(made, nth++);
+    } catch (error) {
+      await made.close();
+      throw error;
+    }
+  };
+  let job = await prepare(options);
   try {
-    return { outcome: await new TrainingRun(change(job), ui, SILENT).run(signal), told };
+    const run = await lastingRun(job, { ui, progress: SILENT, signal, prepare });
+    job = run.job;
+    return { outcome: run.outcome, told };
   } finally {
     await job.close();
   }
