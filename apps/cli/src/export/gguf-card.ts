@@ -1,5 +1,4 @@
-import type { ChatFormat } from '../model/chat-format.js';
-import { formatBytes, formatCount } from '../report/format.js';
+import { type ChatFormat, formatBytes, formatCount } from '@qlorajs/session';
 import { VERSION } from '../version.js';
 
 /** What an export came to. */

@@ -51,7 +51,7 @@ export async function loadVoice(
   folder: string,
   ui: Ui,
 ): Promise<string> {
-  const short = basename(resolve(folder));
+  const short = folderName(folder);
   const taken = conversation.voices.some(({ name }) => name === short);
   const name = taken ? folder : short;
   conversation.add(await addVoice(session, await readAdapterFolder(folder, ui), name));
@@ -77,8 +77,13 @@ export async function baseOf(
   );
 }
 
+/** What a folder is called, without where it lies. */
+export function folderName(path: string): string {
+  return basename(resolve(path));
+}
+
 function names(folders: readonly AdapterPath[]): string[] {
-  const short = folders.map(({ path }) => basename(resolve(path)));
+  const short = folders.map(({ path }) => folderName(path));
   return short.map((name, i) =>
     short.indexOf(name) === short.lastIndexOf(name) ? name : folders[i].path,
   );

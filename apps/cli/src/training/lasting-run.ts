@@ -1,5 +1,5 @@
 import { isQLoraError, type QLoraError } from '@qlorajs/errors';
-import type { TrainingOptions } from '../options/training-options.js';
+import type { TrainingOptions } from '@qlorajs/session';
 import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 import { prepareTraining, type TrainingJob } from './prepare.js';

@@ -20,7 +20,7 @@ import { placeFiles } from '../io/atomic.js';
 import { folderSource } from '../io/file-source.js';
 import { openOutput } from '../io/output-folder.js';
 import { openWeights } from '../model/load-model.js';
-import { baseOf, readAdapterFolder } from '../model/session.js';
+import { baseOf, folderName, readAdapterFolder } from '../model/session.js';
 import { createProgress } from '../report/progress.js';
 import { verb } from './verb.js';
 
@@ -50,7 +50,8 @@ export const exportVerb = verb({
     try {
       const files = folders.map((each) => each.files);
       const merged = new MergedWeights(base, weights, files, 'F32');
-      const name = [base.name, ...paths].join(' + ');
+      const adapters = paths.map(folderName);
+      const name = [folderName(base.name), ...adapters].join(' + ');
       const tokenizer = (await firstTokenizer([...paths, base.path])) ?? null;
       const format = tokenizer && (ownFormat(tokenizer) ?? null);
       if (tokenizer === null)
@@ -66,7 +67,7 @@ export const exportVerb = verb({
         await placeFiles(options.out, 'Modelfile', async (folder) => {
           await writeFile(join(folder, 'model.gguf'), counted(model), { flush: true });
           if (files.length === 1 && isPlainLora(files[0])) {
-            const adapter = adapterGguf(paths[0], base.config, files[0]);
+            const adapter = adapterGguf(adapters[0], base.config, files[0]);
             await writeFile(
               join(folder, 'adapter.gguf'),
               ggufChunks(adapter.metadata, adapter.tensors),
@@ -92,7 +93,7 @@ export const exportVerb = verb({
             .filter((file) => file.endsWith('.gguf'))
             .map(async (file) => [file, (await stat(join(folder, file))).size] as const);
           const card = ggufCard({
-            ...{ base: base.name, adapters: paths, type: options.outtype, format },
+            ...{ base: base.name, adapters, type: options.outtype, format },
             parameters: bytes / 4,
             context: base.config.maxPositions,
             files: Object.fromEntries(await Promise.all(sizes)),

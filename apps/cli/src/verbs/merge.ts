@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toQuantizationConfig } from '@qlorajs/quant-nf4';
+import type { TensorSource } from '@qlorajs/safetensors';
 import {
   backendOptions,
   choice,
@@ -26,7 +27,7 @@ import { folderSource } from '../io/file-source.js';
 import { openOutput } from '../io/output-folder.js';
 import { openWeights } from '../model/load-model.js';
 import { quantizeCheckpoint } from '../model/quantize-checkpoint.js';
-import { baseOf, readAdapterFolder } from '../model/session.js';
+import { baseOf, folderName, readAdapterFolder } from '../model/session.js';
 import { createProgress } from '../report/progress.js';
 import { verb } from './verb.js';
 
@@ -87,8 +88,9 @@ export const merge = verb({
       const logits =
         parameters > PROBED_PARAMETERS
           ? null
-          : await measure(options, base.config, merged, {
-              type,
+          : await measure(options, base.config, {
+              exact: new MergedWeights(base, weights, files, 'F32', direction),
+              rounded: merged.rounded(),
               quantize: options.requantize ? { doubleQuant } : null,
             });
       const tokenizerFolders = [...options.adapter, base.path];
@@ -106,7 +108,7 @@ export const merge = verb({
           });
           const card = mergedCard({
             base: base.name,
-            adapters: options.adapter,
+            adapters: options.adapter.map(folderName),
             format: options.requantize ? `NF4, ${options.dtype} elsewhere` : options.dtype,
             ...{ parameters, bytes: written.bytes, weights: drift, logits },
           });
@@ -143,13 +145,16 @@ async function stopIds(folders: readonly string[]): Promise<readonly number[]> {
 async function measure(
   options: Parameters<typeof openBackend>[0],
   config: Parameters<typeof probeLogits>[1],
-  merged: MergedWeights,
-  as: { readonly type: FloatType; readonly quantize: { readonly doubleQuant: boolean } | null },
+  sources: {
+    readonly exact: TensorSource;
+    readonly rounded: TensorSource;
+    readonly quantize: { readonly doubleQuant: boolean } | null;
+  },
 ) {
   const backend = await openBackend(options);
   try {
-    const exact = await probeLogits(backend, config, merged, null);
-    const rounded = await probeLogits(backend, config, merged.rounded(), as.quantize);
+    const exact = await probeLogits(backend, config, sources.exact, null);
+    const rounded = await probeLogits(backend, config, sources.rounded, sources.quantize);
     return logitDrift(exact, rounded, config.vocabSize);
   } finally {
     await backend.dispose();
