@@ -151,6 +151,25 @@ const CACHED: readonly Setting[] = [
     keyLengths: [25, 12],
     queryStart: [21, 8],
   },
+  {
+    name: 'two queries on a long cache',
+    queryLength: 2,
+    keyLength: 420,
+    heads: 2,
+    headDim: 80,
+    keyLengths: [400, 130],
+    queryStart: [398, 100],
+  },
+  {
+    name: 'packed documents on a long cache',
+    queryLength: 1,
+    keyLength: 300,
+    heads: 1,
+    headDim: 8,
+    keyLengths: [300],
+    queryStart: [299],
+    firstKeys: [140],
+  },
 ];
 
 export function attentionCases(): OpCase[] {

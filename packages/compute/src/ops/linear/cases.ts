@@ -95,7 +95,7 @@ function dequantize(kind: 'nf4' | 'nf4-double', shape: readonly [number, number]
 
 const KINDS: readonly WeightKind[] = ['f32', 'f16', 'nf4', 'nf4-double'];
 
-// in = 320 and 64: whole blocks a row; 80 and 27: blocks cross rows; 27 x 5: an odd count of codes.
+// in = 320, 128 and 64: whole blocks a row; 80 and 27: blocks cross rows; 27 x 5: an odd count of codes.
 const SHAPES: readonly Shape[] = [
   { rows: 1, inFeatures: 320, outFeatures: 67 },
   { rows: 3, inFeatures: 64, outFeatures: 40 },
@@ -103,6 +103,7 @@ const SHAPES: readonly Shape[] = [
   { rows: 70, inFeatures: 320, outFeatures: 136 },
   { rows: 1, inFeatures: 80, outFeatures: 9 },
   { rows: 6, inFeatures: 27, outFeatures: 5 },
+  { rows: 8, inFeatures: 128, outFeatures: 6 },
 ];
 
 export function linearCases(): OpCase[] {
