@@ -121,7 +121,7 @@ describe.each(cases)(
           difference(await backend.read(value), await tensors.readFloat32(`after10.${name}`))
             .absolute,
           name,
-        ).toBeLessThan(5e-4 * tolerance.looser);
+        ).toBeLessThan(5e-4 * tolerance.trained);
       const logits = await model.logits(batch);
       expect(difference(logits, await tensors.readFloat32('after10.logits')).absolute).toBeLessThan(
         2e-3 * tolerance.looser,

@@ -117,7 +117,7 @@ describe.each(cases)(
           difference(await backend.read(value), await tensors.readFloat32(`after5.${name}`))
             .absolute,
           name,
-        ).toBeLessThan(1e-3 * tolerance.looser);
+        ).toBeLessThan(1e-3 * tolerance.trained);
       model.attach(adapter);
       optimizer.dispose();
       trained.dispose();

@@ -56,6 +56,11 @@ function forwardKernel(key: string, shape: AttentionShape): KernelSpec {
   const values = staging(headDim, 'v', STEP);
   const groups = STEP / 8;
   const parts = headDim / 8;
+  const four = (c: number) => `vec4i(${[0, 1, 2, 3].map((i) => 4 * c + i).join(', ')})`;
+  const load = (first: string) => `${keys.load(`kAt + (${first}) * ${headDim / 8}u`)}
+    ${values.load(`vAt + (${first}) * ${headDim / 8}u`)}`;
+  const seen = (side: string, c: number) =>
+    `(${four(c)} < vec4i(${side}))${shape.hasFirst ? ` & (${four(c)} >= vec4i(${side}From))` : ''}`;
   return {
     key,
     directives: MATRIX_DIRECTIVES,
@@ -108,11 +113,13 @@ fn main(
   var sum = 0.0;
   ${keys.registers}
   ${values.registers}
-  if (tileStart < tileEnd) { ${keys.load(`kAt + tileStart * ${headDim / 8}u`)} }
+  if (tileStart < tileEnd) { ${load('tileStart')} }
   for (var first = tileStart; first < tileEnd; first += ${STEP}u) {
     ${keys.keep('keys', '0u')}
+    ${values.keep('values', '0u')}
     workgroupBarrier();
-    ${values.load(`vAt + first * ${headDim / 8}u`)}
+    // On their way while this step's are worked on.
+    if (first + ${STEP}u < tileEnd) { ${load(`first + ${STEP}u`)} }
     {
       ${each(STEP / 16, (j) => `var c${j} = ${RESULT}();`)}
       ${each(squares, (s) =>
@@ -128,35 +135,36 @@ fn main(
           `subgroupMatrixStore<row_major>(&scores, mine + ${4 * j + (j >= STEP / 32 ? 1 : 0)}u, c${j}, ${SCORE_STRIDE});`,
       )}
     }
-    ${values.keep('values', '0u')}
-    if (first + ${STEP}u < tileEnd) { ${keys.load(`kAt + (first + ${STEP}u) * ${headDim / 8}u`)} }
     workgroupBarrier();
     let rowAt = mine + row * ${SCORE_STRIDE}u;
     let ownAt = rowAt + half * ${groups + 1}u;
     let otherAt = rowAt + (1u - half) * ${groups + 1}u;
-    let own = first + half * ${STEP / 2}u;
-    let other = first + (1u - half) * ${STEP / 2}u;
+    // The first and the last of the row's keys, counted from the first key of each half.
+    let own = i32(end) - i32(first + half * ${STEP / 2}u);
+    let other = i32(end) - i32(first + (1u - half) * ${STEP / 2}u);
+    ${
+      shape.hasFirst
+        ? `let ownFrom = i32(begin) - i32(first + half * ${STEP / 2}u);
+    let otherFrom = i32(begin) - i32(first + (1u - half) * ${STEP / 2}u);`
+        : ''
+    }
     var most = vec4f(NONE);
     ${each(
       groups,
-      (c) => `let at${c} = vec4u(own + ${4 * c}u) + vec4u(0u, 1u, 2u, 3u);
-    let s${c} = select(vec4f(NONE), scores[ownAt + ${c}u] * scale, (at${c} >= vec4u(begin)) & (at${c} < vec4u(end)));
+      (c) => `let s${c} = select(vec4f(NONE), scores[ownAt + ${c}u], ${seen('own', c)});
     most = max(most, s${c});
-    {
-      let at = vec4u(other + ${4 * c}u) + vec4u(0u, 1u, 2u, 3u);
-      most = max(most, select(vec4f(NONE), scores[otherAt + ${c}u] * scale, (at >= vec4u(begin)) & (at < vec4u(end))));
-    }`,
+    most = max(most, select(vec4f(NONE), scores[otherAt + ${c}u], ${seen('other', c)}));`,
     )}
     let grown = max(largest, max(max(most.x, most.y), max(most.z, most.w)));
     // A row that has seen nothing has no maximum: its weights are zero all the same.
-    let middle = select(grown, 0.0, grown == NONE);
-    let shrink = exp2(largest - middle);
+    let middle = select(grown * scale, 0.0, grown == NONE);
+    let shrink = select(exp2(largest * scale - middle), 0.0, largest == NONE);
     var total = vec4f();
     ${each(
       groups / 2,
       (c) => `{
-      let a = exp2(s${2 * c} - middle);
-      let b = exp2(s${2 * c + 1} - middle);
+      let a = exp2(s${2 * c} * scale - middle);
+      let b = exp2(s${2 * c + 1} * scale - middle);
       total += a + b;
       keys[weightsAt + row * ${WEIGHT_STRIDE}u + half * ${groups / 2}u + ${c}u] = halvesOf(a, b);
     }`,
@@ -188,7 +196,7 @@ fn main(
     ${each(parts, (d) => `out[to + ${2 * d}u] = o${d} * factor;`)}
     if (half == 0u) {
       let at = p.logSumExpAt + headAt * p.queryLength + query;
-      logSumExp[at] = select(0.0, largest * 0.6931471805599453 + log(all), all > 0.0);
+      logSumExp[at] = select(0.0, largest * p.scale + log(all), all > 0.0);
     }
   }
 }`,

@@ -99,7 +99,7 @@ ${MAIN}
       (
         c,
       ) => `let likely${c} = exp2(min(products[at + ${c}u] * scale - sums[column + ${c}u], vec4f()));
-    let weight${c} = select(vec4f(), likely${c}, (key >= begins[column + ${c}u]) & (key < ends[column + ${c}u]));
+    let weight${c} = select(vec4f(), likely${c}, ${shape.hasFirst ? `(key >= begins[column + ${c}u]) & ` : ''}(key < ends[column + ${c}u]));
     let d${c} = bounded(weight${c} * (products[at + ${OWNED * PRODUCT_STRIDE + c}u] - means[column + ${c}u]) * p.scale);`,
     )}
     ${each(

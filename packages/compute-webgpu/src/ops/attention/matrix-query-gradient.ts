@@ -38,6 +38,7 @@ export function queryGradientKernel(key: string, shape: AttentionShape): KernelS
   const keys = staging(headDim, 'k', STEP);
   const values = staging(headDim, 'v', STEP);
   const groups = STEP / 8;
+  const four = (c: number) => `vec4i(${[0, 1, 2, 3].map((i) => 4 * c + i).join(', ')})`;
   const load = (first: string) => `${keys.load(`kAt + (${first}) * ${headDim / 8}u`)}
     ${values.load(`vAt + (${first}) * ${headDim / 8}u`)}`;
   return {
@@ -73,11 +74,13 @@ ${MAIN}
     ${productsText(headDim)}
     workgroupBarrier();
     let at = row * ${PRODUCT_STRIDE}u + half * ${groups}u;
+    // Of the row's keys, counted from the first one here.
+    let until = i32(end) - i32(first + half * ${STEP / 2}u);
+    ${shape.hasFirst ? `let since = i32(begin) - i32(first + half * ${STEP / 2}u);` : ''}
     ${each(
       groups,
-      (c) => `let key${c} = vec4u(first + half * ${STEP / 2}u + ${4 * c}u) + vec4u(0u, 1u, 2u, 3u);
-    let likely${c} = exp2(min(products[at + ${c}u] * scale - sum, vec4f()));
-    let weight${c} = select(vec4f(), likely${c}, (key${c} >= vec4u(begin)) & (key${c} < vec4u(end)));
+      (c) => `let likely${c} = exp2(min(products[at + ${c}u] * scale - sum, vec4f()));
+    let weight${c} = select(vec4f(), likely${c}, (${four(c)} < vec4i(until))${shape.hasFirst ? ` & (${four(c)} >= vec4i(since))` : ''});
     let d${c} = bounded(weight${c} * (products[at + ${OWNED * PRODUCT_STRIDE + c}u] - mean) * p.scale);`,
     )}
     ${each(groups / 2, (c) => `weights[row * ${WEIGHT_STRIDE}u + half * ${groups / 2}u + ${c}u] = halvesOf(d${2 * c}, d${2 * c + 1});`)}

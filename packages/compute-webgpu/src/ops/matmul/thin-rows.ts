@@ -30,9 +30,9 @@ function vectorsOf({ rows, depth }: ThinTile, n: number): number {
   return Math.max((rows + n) * (depth / 4 + PAD / 4), (THREADS * SQUARE * SQUARE) / 4);
 }
 
-/** Fewer rows for a workgroup where there are few: half as many workgroups as a large GPU has. */
+/** Fewer rows for a workgroup where there are few. */
 function tileFor(engine: Engine, m: number, n: number): ThinTile {
-  const rows = [32, 16].find((each) => m >= 64 * each) ?? 8;
+  const rows = m >= 2048 ? 16 : 8;
   const depths = rows === 8 ? [256, 128, 64] : [128, 64];
   const fits = (depth: number) => 16 * vectorsOf({ rows, depth }, n) <= engine.workgroupMemory;
   return { rows, depth: depths.find(fits) ?? 32 };
@@ -62,11 +62,13 @@ function rowsKernel(key: string, { n, transposeB, beta }: MatmulArgs, tile: Thin
     each(Math.ceil(count / THREADS), (i) => {
       const e = `local + ${i * THREADS}u`;
       const guard = (i + 1) * THREADS <= count ? 'true' : `${e} < ${count}u`;
-      return `var ${name}${i} = vec4f(); if (${guard}) { ${text(`(${e})`)} }`.replace(
+      return `${name}${i} = vec4f(); if (${guard}) { ${text(`(${e})`)} }`.replace(
         'NAME',
         `${name}${i}`,
       );
     });
+  const registersOf = (name: string, count: number) =>
+    each(Math.ceil(count / THREADS), (i) => `var ${name}${i} = vec4f();`);
   const keepsOf = (name: string, count: number, place: (e: string) => string) =>
     each(Math.ceil(count / THREADS), (i) => {
       const e = `local + ${i * THREADS}u`;
@@ -94,15 +96,15 @@ function rowsKernel(key: string, { n, transposeB, beta }: MatmulArgs, tile: Thin
     ? each(
         SQUARE,
         (r) =>
-          `c${r} += vec4f(${each(SQUARE, (j) => `dot(x${r}, y${j})`).replaceAll('\n', ', ')});`,
+          `c${r} += vec4f(${each(SQUARE, (j) => `dot(ofA${r}, ofB${j})`).replaceAll('\n', ', ')});`,
       )
-    : each(SQUARE, (r) => each(4, (i) => `c${r} += x${r}[${i}] * y${i};`));
+    : each(SQUARE, (r) => each(4, (i) => `c${r} += ofA${r}[${i}] * ofB${i};`));
   const takeB = transposeB
     ? each(
         SQUARE,
-        (j) => `let y${j} = tile[${baseOfB}u + (${SQUARE}u * column + ${j}u) * ${stride}u + at];`,
+        (j) => `let ofB${j} = tile[${baseOfB}u + (${SQUARE}u * column + ${j}u) * ${stride}u + at];`,
       )
-    : each(4, (i) => `let y${i} = tile[${baseOfB}u + (4u * at + ${i}u) * ${across}u + column];`);
+    : each(4, (i) => `let ofB${i} = tile[${baseOfB}u + (4u * at + ${i}u) * ${across}u + column];`);
   return {
     key,
     bindings: { a: read('vec4f'), b: read('vec4f'), out: write() },
@@ -120,20 +122,23 @@ fn main(
   let row = (local / ${across}u) % ${down}u;
   let share = local / ${across * down}u;
   ${each(SQUARE, (r) => `var c${r} = vec4f();`)}
-  for (var start = 0u; start < p.k; start += ${depth}u) {
-    ${loadA}
-    ${loadB}
-    workgroupBarrier();
+  ${registersOf('x', rows * perRow)}
+  ${registersOf('y', countOfB)}
+  { let start = 0u; ${loadA} ${loadB} }
+  for (var done = 0u; done < p.k; done += ${depth}u) {
     ${keepsOf('x', rows * perRow, rowPlace)}
     ${keepsOf('y', countOfB, placeB)}
     workgroupBarrier();
+    // The next slices are on their way while this one is multiplied.
+    let start = done + ${depth}u;
+    if (start < p.k) { ${loadA} ${loadB} }
     for (var at = share; at < ${perRow}u; at += ${shares}u) {
-      ${each(SQUARE, (r) => `let x${r} = tile[(row + ${r * down}u) * ${stride}u + at];`)}
+      ${each(SQUARE, (r) => `let ofA${r} = tile[(row + ${r * down}u) * ${stride}u + at];`)}
       ${takeB}
       ${multiply}
     }
+    workgroupBarrier();
   }
-  workgroupBarrier();
   if (share < ${shares}u) {
     ${each(SQUARE, (r) => `tile[((row + ${r * down}u) * ${across}u + column) * ${shares}u + (share + column) % ${shares}u] = c${r};`)}
   }
