@@ -13,6 +13,11 @@ const AXOLOTL = 'axolotl==0.19.0';
 
 const PYTHON = ['train.py', 'worker.py', 'data.py', 'model.py', 'state.py', 'history.py'];
 
+/** YAML in which Python's reader, too, takes 1e-8 for a number. */
+function yaml11(value: object): string {
+  return stringify(value).replace(/: (\d+)e-/g, ': $1.0e-');
+}
+
 async function pythonFiles(names: readonly string[]): Promise<FolderContent> {
   const texts = await Promise.all(names.map((name) => readPythonFile(`run/${name}`)));
   return Object.fromEntries(names.map((name, i) => [name, texts[i]]));
@@ -45,7 +50,7 @@ export async function engineFiles(job: Job, content: RunContent): Promise<Folder
     return {
       ...readme,
       'requirements.txt': `${AXOLOTL}\n`,
-      'config.yaml': stringify(axolotlConfig(job, content)),
+      'config.yaml': yaml11(axolotlConfig(job, content)),
       'ordered_rows.jsonl': axolotlRows(content.rows, content.steps),
       ...axolotlEvalRows(content.run.evaluation),
     };

@@ -53,7 +53,7 @@ export async function prepareExport(
   let backend: Backend | null = null;
   try {
     // It holds the adapter; only DoRA needs the base itself, for the norms of its rows.
-    backend = await openBackend({ backend: 'wasm', threads: options.threads });
+    backend = await openBackend({ backend: 'wasm', threads: config.useDora ? options.threads : 1 });
     const holder = backend;
     const from = resumed?.folder ?? options.initAdapter ?? null;
     const origin = {

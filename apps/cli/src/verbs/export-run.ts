@@ -54,7 +54,11 @@ export const exportRun = verb({
       }
       const { job } = project;
       const steps = job.total_steps - job.first_step;
-      const { loraDropout, optim } = training;
+      const { loraDropout, optim, perDeviceTrainBatchSize, gradientAccumulationSteps } = training;
+      if (to === 'axolotl' && job.examples % (perDeviceTrainBatchSize * gradientAccumulationSteps))
+        ui.warn(
+          'the last step of an epoch has fewer rows here, and Axolotl fills it with rows of the next: from there on its steps are other ones',
+        );
       if (loraDropout > 0)
         ui.warn('torch draws other dropout masks than qlora train: the steps agree on average');
       if (optim === 'paged_adamw_32bit' && to !== 'axolotl')
