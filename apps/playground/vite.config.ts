@@ -44,7 +44,10 @@ function models(): Plugin {
 
 export default defineConfig({
   base: './',
-  resolve: { conditions: ['@qlorajs/source', 'browser', 'module', 'import', 'default'] },
+  resolve: {
+    alias: { re2js: fileURLToPath(new URL('src/worker/re2js.ts', import.meta.url)) },
+    conditions: ['@qlorajs/source', 'browser', 'module', 'import', 'default'],
+  },
   worker: { format: 'es' },
   build: { target: 'es2022', chunkSizeWarningLimit: 1000, assetsInlineLimit: 0 },
   server: {

@@ -1,7 +1,7 @@
 import { ChatView } from './chat/chat-view.js';
 import { DeviceView } from './device-view.js';
 import { InsideView } from './inside/inside-view.js';
-import { baseInfo, dismiss, engineInfo, notices, progress } from './state/engine.js';
+import { baseInfo, dismiss, engineInfo, notices, progress, voices } from './state/engine.js';
 import { TABS, type Tab, tab } from './state/tab.js';
 import { formatBytes, language, type Theme, theme, words } from './text/index.js';
 import { TrainView } from './train/train-view.js';
@@ -45,7 +45,7 @@ function Status() {
   }
   if (!base) return <p class="status" />;
   return (
-    <p class="status" role="status" data-testid="ready">
+    <p class="status" role="status" data-testid="ready" data-voices={voices.value.length}>
       {ready(base.name, formatBytes(base.bytes), engineInfo.value?.name ?? '')}
     </p>
   );

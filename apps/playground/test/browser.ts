@@ -38,13 +38,50 @@ export async function openPage(
 
 /** Waits until phi-nano and its personalities are there. */
 export async function waitUntilReady(page: Page, timeout = 60_000): Promise<void> {
-  await page.getByTestId('ready').waitFor({ timeout });
-  await page.waitForFunction(
-    () =>
-      [...document.querySelectorAll('select option')].some(
-        (option) => (option as HTMLOptionElement).value === 'stories',
-      ),
-    undefined,
-    { timeout },
-  );
+  await page.locator('[data-testid=ready][data-voices="4"]').waitFor({ timeout });
+}
+
+interface TraceEvent {
+  readonly name: string;
+  readonly pid: number;
+  readonly tid: number;
+  /** Microseconds on the clock, and of the thread's own processor time. */
+  readonly dur?: number;
+  readonly tdur?: number;
+  readonly args?: { readonly name?: string };
+}
+
+/**
+ * Watches tasks of the page's main thread. The answer is the longest, in milliseconds: by its processor
+ * time, which other work on the machine does not change, and as PerformanceObserver has it (0: none of 50).
+ */
+export async function watchTasks(
+  browser: Browser,
+  page: Page,
+): Promise<() => Promise<{ readonly processor: number; readonly wall: number }>> {
+  await page.evaluate(() => {
+    const all = globalThis as unknown as { longest: number };
+    all.longest = 0;
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) all.longest = Math.max(all.longest, duration);
+    }).observe({ type: 'longtask' });
+  });
+  const categories = ['toplevel', 'disabled-by-default-devtools.timeline', '__metadata'];
+  await browser.startTracing(page, { categories });
+  return async () => {
+    const wall = await page.evaluate(() => (globalThis as unknown as { longest: number }).longest);
+    const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
+      traceEvents: TraceEvent[];
+    };
+    const mains = new Set(
+      traceEvents
+        .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
+        .map(({ pid, tid }) => `${pid} ${tid}`),
+    );
+    const tasks = traceEvents.filter(
+      ({ pid, tid, tdur }) => tdur !== undefined && mains.has(`${pid} ${tid}`),
+    );
+    if (tasks.length === 0) throw new Error('the trace has no task of the main thread');
+    return { processor: Math.max(...tasks.map(({ tdur }) => tdur!)) / 1000, wall };
+  };
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { extname, join, normalize } from 'node:path';
+import { extname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QLoraError } from '@qlorajs/errors';
 import { personalities } from '@qlorajs/personalities';
@@ -24,10 +24,20 @@ const FOLDERS: readonly (readonly [prefix: string, folder: string])[] = [
   ]),
 ];
 
+/** A request's path as it is meant; null for one that says nothing. */
+function pathOf(requested: string): string | null {
+  try {
+    const path = decodeURIComponent(requested).replaceAll('\\', '/');
+    return path.includes('\0') ? null : posix.normalize(path).replace(/^\/+/, '');
+  } catch {
+    return null;
+  }
+}
+
 /** Where a path of the site lies on disk; what leaves the folders is nowhere. */
-function fileOf(page: string, path: string): string | null {
-  const plain = normalize(path).replaceAll('\\', '/').replace(/^\/+/, '');
-  if (plain.startsWith('..') || plain.includes('\0')) return null;
+function fileOf(page: string, requested: string): string | null {
+  const plain = pathOf(requested);
+  if (plain === null || plain.startsWith('..')) return null;
   const found = FOLDERS.find(([prefix]) => plain.startsWith(prefix));
   if (found) return join(found[1], plain.slice(found[0].length));
   return join(page, plain === '' || plain === '.' ? 'index.html' : plain);
@@ -63,7 +73,7 @@ export async function createSite(page: string): Promise<Hono> {
     'Cache-Control': 'no-cache',
   };
   return new Hono().get('*', async ({ req, body }) => {
-    const file = fileOf(page, decodeURIComponent(req.path));
+    const file = fileOf(page, req.path);
     if (file === null || (await kindOf(file)) !== 'file')
       return body('there is no such file', 404, headers);
     const bytes = await readFile(file);

@@ -1,4 +1,4 @@
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import {
   type HistoryEntry,
   type StepRecord,
@@ -111,17 +111,33 @@ export async function useRun({ id }: RunInfo): Promise<string | null> {
   return voice?.name ?? null;
 }
 
+/** Milliseconds between two drawings: a small model takes more steps a second than eyes do. */
+const REDRAW = 200;
+const waiting: Extract<EngineEvent, { type: 'step' }>[] = [];
+
+/** Shows the steps that came since the last time. */
+function takeSteps(): void {
+  const last = waiting.at(-1);
+  if (!last) return;
+  const steps = waiting.splice(0).map(({ record }) => record);
+  batch(() => {
+    run.value = last.run;
+    records.value = [...records.value, ...steps];
+    secondsLeft.value = last.secondsLeft;
+  });
+}
+
 onEngine((event) => {
   if (event.type === 'run') {
+    takeSteps();
     run.value = event.run;
     const isOver = event.run.status !== 'running';
     if (isOver) secondsLeft.value = null;
     if (isOver) void refreshRuns();
   }
   if (event.type === 'step') {
-    run.value = event.run;
-    records.value = [...records.value, event.record];
-    secondsLeft.value = event.secondsLeft;
+    waiting.push(event);
+    if (waiting.length === 1) setTimeout(takeSteps, REDRAW);
   }
   if (event.type === 'evaluation') evaluations.value = [...evaluations.value, event.entry];
   if (event.type === 'sample') samples.value = [...samples.value, event.sample];

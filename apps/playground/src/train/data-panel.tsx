@@ -33,7 +33,7 @@ function Viewer({ lines }: { lines: readonly number[] }) {
   const go = (to: number) => void showRow(lines[to]);
   return (
     <section aria-label={train.viewer}>
-      <h3>{train.viewer}</h3>
+      <h2>{train.viewer}</h2>
       <p class="muted">{train.viewerHelp}</p>
       <p>
         <span class="token trained">{train.trained}</span> <span class="token">{train.read}</span>

@@ -1,3 +1,4 @@
+import { useSignal } from '@preact/signals';
 import { engine } from '../state/engine.js';
 import { evaluations, isActive, records, run, samples, secondsLeft } from '../state/training.js';
 import { formatDuration, words } from '../text/index.js';
@@ -56,9 +57,23 @@ function Curves() {
 
 function Table() {
   const { train } = words.value;
+  const isOpen = useSignal(false);
   return (
-    <details>
+    <details
+      onToggle={({ currentTarget }) => {
+        isOpen.value = currentTarget.open;
+      }}
+    >
       <summary>{train.table}</summary>
+      {isOpen.value && <Steps />}
+    </details>
+  );
+}
+
+function Steps() {
+  const { train } = words.value;
+  return (
+    <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable with a keyboard */}
       <section class="scroll" tabIndex={0} aria-label={train.table}>
         <table>
@@ -82,7 +97,7 @@ function Table() {
           </tbody>
         </table>
       </section>
-    </details>
+    </>
   );
 }
 

@@ -35,7 +35,10 @@ export function Chart(props: {
         cursor: { y: false },
         legend: { show: false },
         scales: { x: { time: false } },
-        axes: [axis, { ...axis, size: 62 }],
+        axes: [
+          axis,
+          { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(4)))) },
+        ],
         series: [{}, { stroke: line, width: 2, points: { show: values.length < 2 } }],
       },
       data,

@@ -1,6 +1,4 @@
 import type { Backend } from '@qlorajs/compute';
-import { createWasmBackend } from '@qlorajs/compute-wasm';
-import { createWebGpuBackend } from '@qlorajs/compute-webgpu';
 import { QLoraError } from '@qlorajs/errors';
 import type { BackendChoice, EngineInfo, TriedEngine } from '../protocol.js';
 
@@ -24,9 +22,15 @@ async function createGpuJs(): Promise<Backend> {
   return createGpuJsBackend({ GPU, mode: 'webgl2' });
 }
 
-function create(engine: Engine, isChosen: boolean): Promise<Backend> {
+async function createWasm(threads?: number): Promise<Backend> {
+  const { createWasmBackend } = await import('@qlorajs/compute-wasm');
+  return createWasmBackend({ threads });
+}
+
+/** Each engine comes when it is tried. */
+async function create(engine: Engine, isChosen: boolean): Promise<Backend> {
   if (engine === 'gpujs') return createGpuJs();
-  if (engine === 'wasm1') return createWasmBackend({ threads: 1 });
+  if (engine === 'wasm1') return createWasm(1);
   if (engine === 'wasm') {
     if (globalThis.crossOriginIsolated !== true)
       throw new QLoraError(
@@ -34,7 +38,7 @@ function create(engine: Engine, isChosen: boolean): Promise<Backend> {
         'this page is not cross-origin isolated, so threads cannot share memory; reload it once, or serve it with qlora playground',
         { kind: 'runtime' },
       );
-    return createWasmBackend();
+    return createWasm();
   }
   const { gpu } = navigator;
   if (!gpu)
@@ -43,6 +47,7 @@ function create(engine: Engine, isChosen: boolean): Promise<Backend> {
       'this browser has no WebGPU; use a current Chrome, Edge, Firefox or Safari, or another engine',
       { kind: 'runtime' },
     );
+  const { createWebGpuBackend } = await import('@qlorajs/compute-webgpu');
   // A GPU in software is slower than the CPU engine: only for those who ask for it.
   return createWebGpuBackend({ gpu, software: isChosen });
 }

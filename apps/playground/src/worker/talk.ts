@@ -48,9 +48,11 @@ export class Talk {
     return this.#conversation;
   }
 
-  say(voice: string, text: string, settings: GenerationSettings): Promise<Said> {
+  async say(voice: string, text: string, settings: GenerationSettings): Promise<Said> {
+    // A base without a chat template goes on with a text, and remembers nothing.
+    if (this.#bench.voice(voice).format === null)
+      return (await this.compare([voice], text, { ...settings, system: '' }))[0];
     return this.#alone(async (signal) => {
-      this.#bench.voice(voice);
       const conversation = this.#conversationNow();
       conversation.use(voice);
       conversation.system = settings.system;
