@@ -37,7 +37,11 @@ export function Chart(props: {
         scales: { x: { time: false } },
         axes: [
           axis,
-          { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(4)))) },
+          {
+            ...axis,
+            size: 62,
+            values: (_, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(4)))),
+          },
         ],
         series: [{}, { stroke: line, width: 2, points: { show: values.length < 2 } }],
       },
