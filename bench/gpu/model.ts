@@ -10,7 +10,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { byteLengthOf } from '@qlorajs/compute';
-import { createAdapter, defaultLoraConfig, type LoraAdapter } from '@qlorajs/lora';
+import {
+  createAdapter,
+  defaultLoraConfig,
+  type LoraAdapter,
+  loadAdapter,
+  readPeftAdapter,
+} from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
 import {
   Decoder,
@@ -101,6 +107,16 @@ const facts: Record<string, unknown> = {
 };
 const train: Record<string, unknown> = {};
 facts.train = train;
+const peftFolder = join(folder, 'adapter');
+if (!random && existsSync(peftFolder)) {
+  const start = performance.now();
+  const read = await readPeftAdapter(diskFolder(peftFolder));
+  const loaded = loadAdapter(backend, read, model.modules);
+  await backend.sync();
+  facts.adapterSeconds = (performance.now() - start) / 1000;
+  log(`an adapter from its files to the device: ${facts.adapterSeconds} s`);
+  loaded.dispose();
+}
 
 /** Rows of several lengths, padded. */
 function paddedBatch(length: number): LabelledBatch {
