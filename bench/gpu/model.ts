@@ -27,13 +27,30 @@ import {
   planPhi,
 } from '@qlorajs/phi2-model';
 import { openCheckpoint } from '@qlorajs/safetensors';
-import { createWebGpuBackend } from '../../packages/compute-webgpu/src/index.js';
+import {
+  createWebGpuBackend,
+  type PlannedProgram,
+} from '../../packages/compute-webgpu/src/index.js';
+import {
+  dryRun,
+  type MemoryOptions,
+  type PlannedEngine,
+} from '../../packages/session/src/planning/dry-run.js';
 import { diskFolder } from '../disk-folder.js';
 import { openGpu } from './open-gpu.js';
 import { withRandomWeights } from './random-weights.js';
 
 const [folder, configList, mode] = process.argv.slice(2);
 const [WARM, STEPS] = [3, 8];
+const DRY_OPTIONS: MemoryOptions = {
+  ...{
+    optim: 'adamw_torch',
+    gradientCheckpointing: true,
+    baseOffload: false,
+    vramBudget: undefined,
+  },
+  ...{ loadIn4bit: true, bnb4bitUseDoubleQuant: true, loraDropout: 0 },
+};
 const PHI_2 = {
   ...{ model_type: 'phi', vocab_size: 51200, hidden_size: 2560, intermediate_size: 10240 },
   ...{ num_hidden_layers: 32, num_attention_heads: 32, partial_rotary_factor: 0.4 },
@@ -79,12 +96,37 @@ const gpu = openGpu();
 const backend = await createWebGpuBackend({ gpu, profile: true });
 log(JSON.stringify(backend.info));
 const random = folder === 'random';
+const lora = defaultLoraConfig({
+  r: 16,
+  loraAlpha: 32,
+  targetModules: ['q_proj', 'k_proj', 'v_proj', 'dense'],
+});
 const quantized = !random && existsSync(join(folder, 'nf4'));
 const checkpoint = join(folder, quantized ? 'nf4' : 'base');
 const config = parsePhiConfig(
   random ? PHI_2 : JSON.parse(readFileSync(join(checkpoint, 'config.json'), 'utf8')),
 );
 const options = { quantize: { doubleQuant: true }, halfTables: true };
+const configs =
+  configList === 'none' ? [] : configList.split(',').map((each) => each.split('x').map(Number));
+/** As `qlora train` does: what the first step needs is compiled while the weights load. */
+async function compile(rows: number, length: number): Promise<void> {
+  const programs: PlannedProgram[] = [];
+  const { tier, maxBindingBytes } = backend.info;
+  const onProgram = (program: PlannedProgram) => programs.push(program);
+  const engine = { name: backend.name, tier, maxBinding: maxBindingBytes, onProgram };
+  await dryRun({
+    ...{ engine: engine as PlannedEngine, config, lora, evaluation: null },
+    options: { ...DRY_OPTIONS },
+    train: { batchSize: rows, length, trainedTokens: rows * (length - 1), packed: false },
+  });
+  log(`${programs.length} programs for ${rows} x ${length}`);
+  await backend.prepare(programs);
+  log('they are compiled');
+}
+const [first] = configs;
+const compiling = first ? compile(first[0], first[1]) : null;
+compiling?.catch((error) => log(`not compiled ahead: ${error}`));
 const model: PhiModel = random
   ? planPhi(withRandomWeights(backend), config, options)
   : await loadPhi(backend, config, await openCheckpoint(diskFolder(checkpoint)), options);
@@ -93,11 +135,6 @@ const loadSeconds = (performance.now() - started) / 1000;
 log(
   `loaded ${random ? 'random' : quantized ? 'NF4' : 'fp16'}: ${(model.weightBytes / 2 ** 30).toFixed(2)} GiB`,
 );
-const lora = defaultLoraConfig({
-  r: 16,
-  loraAlpha: 32,
-  targetModules: ['q_proj', 'k_proj', 'v_proj', 'dense'],
-});
 const adapter: LoraAdapter = createAdapter(backend, lora, model.modules, { seed: 1 });
 model.attach(adapter);
 const optimizer = createAdamW(backend, adapter.parameters(), { maxGradNorm: 1 });
@@ -157,8 +194,6 @@ async function step(batch: LabelledBatch, busy: Busy): Promise<number> {
   });
 }
 
-const configs =
-  configList === 'none' ? [] : configList.split(',').map((each) => each.split('x').map(Number));
 for (const [rows, length] of configs) {
   backend.resetPeak();
   const losses: number[] = [];

@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$1
 dist=${2:-$here/dist}
-configs=${CONFIGS:-1x512,4x512,8x512,1x2048}
+configs=${CONFIGS:-1x512,1x2048,4x512,8x512}
 node=${NODE:-node}
 python=${PYTHON:-python3}
 mkdir -p "$dir"

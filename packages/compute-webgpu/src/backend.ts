@@ -3,6 +3,7 @@ import type { Backend, DType, Tensor, TensorData } from '@qlorajs/compute';
 import { sizeOf } from '@qlorajs/compute';
 import { Faults } from './device/faults.js';
 import { DeviceMemory } from './device/memory.js';
+import type { PlannedProgram } from './device/pipelines.js';
 import { Profiler } from './device/profiler.js';
 import { Recorder } from './device/recorder.js';
 import { adapterName, bestTier, isSoftware, openDevice, type Tier } from './device/request.js';
@@ -35,6 +36,11 @@ export interface WebGpuOptions {
 export interface WebGpuBackend extends Backend {
   /** Times kernels between `start` and `stop`; null unless `profile` was asked for. */
   readonly profiler: Pick<Profiler, 'start' | 'stop'> | null;
+  /**
+   * Compiles programs on the driver's threads while the caller goes on, as with loading weights: what a
+   * planning backend's `onProgram` told. Rejects with what the compiler says; operations work all the same.
+   */
+  prepare(programs: readonly PlannedProgram[]): Promise<void>;
 }
 
 /**
@@ -75,6 +81,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
   return {
     name: 'webgpu',
     profiler,
+    prepare: (programs) => recorder.pipelines.prepare(programs),
     info: {
       adapter: adapterName(adapter),
       vendor: adapter.info.vendor,

@@ -2,6 +2,7 @@
 import { type Backend, type CountingBackend, createCountingBackend } from '@qlorajs/compute';
 import type { KernelSpec } from './device/kernel.js';
 import type { DeviceMemory } from './device/memory.js';
+import { type PlannedProgram, variantOf } from './device/pipelines.js';
 import type { Recorder } from './device/recorder.js';
 import type { Tier } from './device/request.js';
 import { type GpuStorage, storageOf } from './device/storage.js';
@@ -16,31 +17,46 @@ export interface PlanningOptions {
   readonly memoryLimit?: number;
   /** As `info.maxBindingBytes` of the engine. */
   readonly maxBinding?: number;
+  /** Told every program that is needed, once: see `WebGpuBackend.prepare`. */
+  readonly onProgram?: (program: PlannedProgram) => void;
 }
 
 /** A recorder that records nothing; writes are still told apart, as scratch is kept by them. */
-const NOTHING_RECORDED = {
-  dispatch(
-    spec: KernelSpec,
-    tensors: Readonly<Record<string, Parameters<typeof storageOf>[0]>>,
-  ): void {
-    for (const [name, { access }] of Object.entries(spec.bindings))
-      if (access === 'read_write') storageOf(tensors[name]).version++;
-  },
-  flush() {},
-  forget() {},
-  isPending: () => false,
-};
+function nothingRecorded(onProgram: PlanningOptions['onProgram']) {
+  const told = new Set<string>();
+  return {
+    dispatch(
+      spec: KernelSpec,
+      tensors: Readonly<Record<string, Parameters<typeof storageOf>[0]>>,
+    ): void {
+      const names = Object.keys(spec.bindings);
+      const storages = names.map((name) => storageOf(tensors[name]));
+      const writes = names.map((name) => spec.bindings[name].access === 'read_write');
+      storages.forEach((storage, i) => {
+        if (writes[i]) storage.version++;
+      });
+      if (!onProgram) return;
+      const variant = variantOf(writes, storages);
+      const key = `${spec.key}\n${variant}`;
+      if (told.has(key)) return;
+      told.add(key);
+      onProgram({ spec, variant });
+    },
+    flush() {},
+    forget() {},
+    isPending: () => false,
+  };
+}
 
 /**
  * A {@link CountingBackend} that needs what the GPU engine needs: the engine's own operations run dry,
  * so that their scratch is counted where they ask for it. No GPU is touched.
  */
 export function createPlanningBackend(options: PlanningOptions): CountingBackend {
-  const { tier, memoryLimit, maxBinding = Number.POSITIVE_INFINITY } = options;
+  const { tier, memoryLimit, maxBinding = Number.POSITIVE_INFINITY, onProgram } = options;
   let nextId = 1;
   const ops = (counting: Backend) => {
-    const recorder = NOTHING_RECORDED as unknown as Recorder;
+    const recorder = nothingRecorded(onProgram) as unknown as Recorder;
     const memory = {
       allocate: counting.empty,
       release: counting.free,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Backend, sizeOf } from '@qlorajs/compute';
+import type { PlannedProgram, WebGpuBackend } from '@qlorajs/compute-webgpu';
 import type { LoraAdapter } from '@qlorajs/lora';
 import { createAdamW, type Optimizer } from '@qlorajs/paged-optim';
 import { type PhiModel, phiTensors } from '@qlorajs/phi2-model';
@@ -108,12 +109,16 @@ export async function prepareTraining(
   try {
     const length = maxSeqLength(asked.maxSeqLength, base);
     const planned = { options: asked, config: base.config, lora: config, backend, length };
-    const options = await fitRun({ ...planned, data: askedData }, ui);
+    const programs: PlannedProgram[] = [];
+    const onProgram = (program: PlannedProgram) => programs.push(program);
+    const options = await fitRun({ ...planned, data: askedData, onProgram }, ui);
     if (options.vramBudget !== asked.vramBudget) {
       // Pages move under a limit of the engine.
       await backend.dispose();
       backend = await openBackend(options, ui);
     }
+    // Compiled while the weights load; what fails is compiled again, and told, where it is needed.
+    if ('prepare' in backend) (backend as WebGpuBackend).prepare(programs).catch(() => {});
     const data = options === asked ? askedData : await prepareData(options, base, ui, arrange);
     const args = trainingArgs(options, data.hashes, await baseFingerprints(base.path));
     const resumed = await resumedRun(options, args, ui);

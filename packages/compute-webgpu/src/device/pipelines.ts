@@ -23,6 +23,23 @@ export interface Program {
   readonly bindGroups: Map<string, GPUBindGroup>;
 }
 
+/** A kernel, and which of its bindings share a buffer: what a program is compiled from. */
+export interface PlannedProgram {
+  readonly spec: KernelSpec;
+  readonly variant: string;
+}
+
+/** Names which inputs, and which outputs, lie in the buffer of an output; `''` where none do. */
+export function variantOf(writes: readonly boolean[], storages: readonly GpuStorage[]): string {
+  let variant = '';
+  for (let i = 0; i < storages.length; i++) {
+    if (!writes[i]) continue;
+    for (let j = 0; j < storages.length; j++)
+      if (storages[i] === storages[j] && i !== j && !(writes[j] && j < i)) variant += `${j}>${i};`;
+  }
+  return variant;
+}
+
 /** One group for all: setting a second one with every dispatch takes as long as the first. */
 const PARAMETERS: GPUBindGroupLayoutEntry = {
   binding: PARAMETER_BINDING,
@@ -60,20 +77,29 @@ export class Pipelines {
 
   /** The program for these buffers: another text where an input lies in the buffer of an output. */
   program(kernel: Kernel, storages: readonly GpuStorage[]): Program {
-    const { writes } = kernel;
-    let variant = '';
-    for (let i = 0; i < storages.length; i++) {
-      if (!writes[i]) continue;
-      for (let j = 0; j < storages.length; j++)
-        if (storages[i] === storages[j] && i !== j && !(writes[j] && j < i))
-          variant += `${j}>${i};`;
-    }
+    const variant = variantOf(kernel.writes, storages);
     let program = kernel.programs.get(variant);
     if (!program) {
-      program = this.#compile(kernel, variant);
+      const { descriptor, layout, slots } = this.#describe(kernel, variant);
+      const pipeline = this.#device.createComputePipeline(descriptor);
+      program = { pipeline, layout, slots, bindGroups: new Map() };
       kernel.programs.set(variant, program);
     }
     return program;
+  }
+
+  /** Compiles programs side by side; one that is needed before its turn is compiled there and then. */
+  async prepare(planned: readonly PlannedProgram[]): Promise<void> {
+    await Promise.all(
+      planned.map(async ({ spec, variant }) => {
+        const kernel = this.kernel(spec);
+        if (kernel.programs.has(variant)) return;
+        const { descriptor, layout, slots } = this.#describe(kernel, variant);
+        const pipeline = await this.#device.createComputePipelineAsync(descriptor);
+        if (!kernel.programs.has(variant))
+          kernel.programs.set(variant, { pipeline, layout, slots, bindGroups: new Map() });
+      }),
+    );
   }
 
   /** No bind group made so far is used again. */
@@ -82,7 +108,7 @@ export class Pipelines {
       for (const { bindGroups } of programs.values()) bindGroups.clear();
   }
 
-  #compile(kernel: Kernel, variant: string): Program {
+  #describe(kernel: Kernel, variant: string) {
     const { spec, names } = kernel;
     const aliases = [...names];
     for (const pair of variant.split(';').filter(Boolean)) {
@@ -99,12 +125,12 @@ export class Pipelines {
     const layout = this.#layout(kernel, slots);
     const code = wgslOf(spec, aliases);
     const module = this.#device.createShaderModule({ code, label: spec.key });
-    const pipeline = this.#device.createComputePipeline({
+    const descriptor: GPUComputePipelineDescriptor = {
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: 'main' },
       label: spec.key,
-    });
-    return { pipeline, layout, slots, bindGroups: new Map() };
+    };
+    return { descriptor, layout, slots };
   }
 
   #layout(kernel: Kernel, slots: readonly number[]): GPUBindGroupLayout {

@@ -1,5 +1,5 @@
 import { type Backend, type CountingBackend, createCountingBackend } from '@qlorajs/compute';
-import { createPlanningBackend, type Tier } from '@qlorajs/compute-webgpu';
+import { createPlanningBackend, type PlannedProgram, type Tier } from '@qlorajs/compute-webgpu';
 import { isQLoraError } from '@qlorajs/errors';
 import { createEmptyAdapter, type LoraConfig } from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
@@ -14,6 +14,8 @@ export interface PlannedEngine {
   readonly name: string;
   readonly tier?: Tier;
   readonly maxBinding?: number;
+  /** Told what a GPU will have to compile. */
+  readonly onProgram?: (program: PlannedProgram) => void;
 }
 
 /** A micro-batch by its sizes. */
@@ -50,9 +52,9 @@ export interface DryRunResult {
 }
 
 function createBackend(engine: PlannedEngine, memoryLimit?: number): CountingBackend {
-  const { name, tier = 'f32', maxBinding } = engine;
+  const { name, tier = 'f32', maxBinding, onProgram } = engine;
   if (name !== 'webgpu') return createCountingBackend({ memoryLimit });
-  return createPlanningBackend({ tier, memoryLimit, maxBinding });
+  return createPlanningBackend({ tier, memoryLimit, maxBinding, onProgram });
 }
 
 /** Any tokens of these sizes. */

@@ -1,5 +1,5 @@
 import type { Backend } from '@qlorajs/compute';
-import type { Tier } from '@qlorajs/compute-webgpu';
+import type { PlannedProgram, Tier } from '@qlorajs/compute-webgpu';
 import { QLoraError } from '@qlorajs/errors';
 import type { LoraConfig } from '@qlorajs/lora';
 import type { PhiConfig } from '@qlorajs/phi2-model';
@@ -39,6 +39,8 @@ export interface PlanArgs {
   readonly length: number;
   /** Free bytes of the GPU, where the app can tell. */
   readonly graphicsMemory?: number | null;
+  /** Told what a GPU will have to compile for the step. */
+  readonly onProgram?: (program: PlannedProgram) => void;
 }
 
 /** Bytes that the device has: what was asked for, else what it says of itself. */
@@ -66,6 +68,7 @@ export async function planTraining(args: PlanArgs): Promise<MemoryPlan> {
       name: backend.name,
       tier: backend.info.tier as Tier | undefined,
       maxBinding: backend.info.maxBindingBytes as number | undefined,
+      onProgram: args.onProgram,
     },
     train: data ? largestShape(data.train, microBatches) : fullShape(args),
     evaluation: data?.evaluation
