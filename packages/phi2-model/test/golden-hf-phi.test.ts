@@ -124,7 +124,7 @@ describe.each(cases)(
         ).toBeLessThan(5e-4 * tolerance.trained);
       const logits = await model.logits(batch);
       expect(difference(logits, await tensors.readFloat32('after10.logits')).absolute).toBeLessThan(
-        2e-3 * tolerance.looser,
+        2e-3 * tolerance.trained,
       );
       model.attach(null);
       optimizer.dispose();
