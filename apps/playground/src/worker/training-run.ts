@@ -360,7 +360,7 @@ class Loop {
     };
     return {
       ...files,
-      'README.md': modelCard(base, options, summary, VERSION),
+      'README.md': modelCard(base, options, summary, `with qlorajs ${VERSION}`),
       'trainer_state.json': formatTrainerState(figures, this.#state, {
         ...{ loop: result.state, bestFolder: null, summary: null },
       }),
