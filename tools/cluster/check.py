@@ -12,9 +12,11 @@ is more than a case's limit away from ours, or when the answers differ.
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.metadata import version
 
 from safetensors.numpy import load_file
@@ -50,6 +52,7 @@ CASES = {
     "1 process, 8-bit moments": (EIGHT, ONE, False, 1e-2),
     "1 process, 8-bit moments, after step 10": (EIGHT, ONE, True, 1e-2),
     "2 processes, packing, rsLoRA, LoRA+, decay, best of evaluations": (UNUSUAL, TWO, False, 1e-4),
+    "1 process, products in bfloat16": (COMMON, [*ONE, "--dtype", "bfloat16"], False, 2e-2),
     "1 process, NF4, DoRA, a layer norm trained whole": (DORA, ONE, False, 1e-4),
 }
 
@@ -135,6 +138,54 @@ def check_way_back(folder, trained):
     return good
 
 
+def descendants(root):
+    """Processes that a process started, and theirs: their numbers and what they were called with."""
+    parents, calls = {}, {}
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(process.name)] = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            calls[int(process.name)] = (process / "cmdline").read_bytes().decode()
+        except OSError:
+            continue
+    found = [root]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return {each: calls.get(each, "") for each in found}
+
+
+def check_killed(folder, trained):
+    """A project whose process, or one of whose two Ray workers, is killed after step 12: it goes on from step 10."""
+    data, good = folder / "rows.jsonl", True
+    data.write_text("".join(f"{line}\n" for line in DATA.read_text().splitlines()[:60]))
+    ours = trained.setdefault(json.dumps(F32), folder / "ours")
+    if not ours.exists():
+        call([*QLORA, "train", *flags(F32), "--data", data, "--out", ours, "--quiet"])
+    for name, command in {"train.py": ONE, "a worker of train_ray.py": RAY}.items():
+        project = folder / name.replace(" ", "-")
+        target = "ray" if command is RAY else "accelerate"
+        call([*QLORA, "export-run", *flags(F32), "--data", data, "--out", project, "--to", target, "--quiet"])
+        command = [part.format(python=sys.executable) for part in command]
+        with (folder / "output").open("w") as output:
+            running = subprocess.Popen(command, cwd=project, env=ENV, stdout=output, stderr=output)
+            steps = project / "result/train_log.jsonl"
+            while running.poll() is None and not (steps.exists() and len(steps.read_text().splitlines()) >= 12):
+                time.sleep(0.05)
+            workers = [each for each, called in descendants(running.pid).items() if "RayTrainWorker" in called]
+            os.kill(workers[-1] if target == "ray" else running.pid, signal.SIGKILL)
+            running.wait()
+        again = (project / "result/adapter_config.json").exists()
+        if not again:
+            call(command, cwd=project)
+        mine, theirs = log(ours), log(project / "result")
+        off = apart(mine, theirs, "loss")
+        fine = len(theirs) == len(mine) and off <= 1e-4 and again == (target == "ray")
+        good &= fine
+        how = "Ray started it again" if again else "the command was given again"
+        print(f"{'ok ' if fine else 'BAD'} killed {name}: {how}; {len(theirs)} steps, losses off by {100 * off:.2g} % at most, adapters by "
+              f"{largest_gap(ours, project / 'result'):.1e}", flush=True)
+    return good
+
+
 def main():
     wanted = sys.argv[1:]
     trained, results = {}, []
@@ -145,6 +196,9 @@ def main():
     if not wanted or "back" in wanted:
         with tempfile.TemporaryDirectory() as folder:
             results.append(check_way_back(pathlib.Path(folder), trained))
+    if not wanted or "killed" in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            results.append(check_killed(pathlib.Path(folder).resolve(), trained))
     packages = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "ray")
     print(", ".join(f"{each} {version(each)}" for each in packages))
     return 0 if all(results) else 1
