@@ -2,7 +2,6 @@
 
 import math
 import platform
-import resource
 
 import torch
 from accelerate import Accelerator
@@ -10,6 +9,12 @@ from accelerate import Accelerator
 import state
 from data import collate, summed_loss, trained_tokens
 from model import load_model, trained_parameters
+
+
+try:
+    import resource
+except ImportError:
+    resource = None
 
 
 class Worker:
@@ -70,7 +75,9 @@ class Worker:
         return self._sum(total).item() / trained_tokens(rows)
 
     def memory(self):
-        """Most bytes so far: of tensors on a GPU, of the process on a CPU."""
+        """Most bytes so far: of tensors on a GPU, of the process on a CPU; 0 where the system does not say (Windows)."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated()
+        if resource is None:
+            return 0
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)

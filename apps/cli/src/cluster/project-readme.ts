@@ -40,6 +40,8 @@ export function projectReadme(job: Job): string {
 
 Written by qlorajs ${job.version}: ${job.total_steps} optimizer steps on ${job.base.name}${after}, ${job.examples} examples, learning rate ${job.options.learning_rate}, ${job.options.lr_scheduler_type}.
 
+Python 3.10 or newer (tried with 3.11):
+
 \`\`\`sh
 pip install -r requirements.txt
 ${commands(job)}
