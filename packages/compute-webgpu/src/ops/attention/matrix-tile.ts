@@ -24,8 +24,8 @@ export function rowVectors(headDim: number): number {
   return headDim / 8 + 1;
 }
 
-export const LEFT = 'subgroup_matrix_left<f16, 16, 16>';
-export const RIGHT = 'subgroup_matrix_right<f16, 16, 16>';
+const LEFT = 'subgroup_matrix_left<f16, 16, 16>';
+const RIGHT = 'subgroup_matrix_right<f16, 16, 16>';
 export const RESULT = 'subgroup_matrix_result<f32, 16, 16>';
 
 /** A square of the left operand, from row-major memory. */
