@@ -1,4 +1,6 @@
 const TRIED = 'isolation-tried';
+/** Milliseconds that a service worker may take to start. */
+const PATIENCE = 4000;
 
 /**
  * Makes the page cross-origin isolated where its server does not say so: a service worker adds the two
@@ -12,8 +14,13 @@ export async function isolate(): Promise<boolean> {
     if (sessionStorage.getItem(TRIED) !== null) return false;
     sessionStorage.setItem(TRIED, '');
     const url = new URL('isolation-worker.js', document.baseURI);
-    await navigator.serviceWorker.register(url);
-    await navigator.serviceWorker.ready;
+    const isReady = navigator.serviceWorker
+      .register(url)
+      .then(() => navigator.serviceWorker.ready)
+      .then(() => true);
+    // Where service workers are blocked, nothing ever is ready.
+    const isLate = new Promise<false>((resolve) => setTimeout(resolve, PATIENCE, false));
+    if (!(await Promise.race([isReady, isLate]))) return false;
     location.reload();
     return true;
   } catch {

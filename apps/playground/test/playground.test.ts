@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -46,6 +46,7 @@ async function downloadRun(page: Page): Promise<Record<string, Uint8Array>> {
     page.getByRole('button', { name: 'Descargar', exact: true }).first().click(),
   ]);
   const file = await download.path();
+  copyFileSync(file, `${artefacts}/${download.suggestedFilename()}`);
   return unzipSync(new Uint8Array(readFileSync(file)));
 }
 

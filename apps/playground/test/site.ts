@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { Hono } from 'hono';
 import { build } from 'vite';
 import { createSite } from '../../cli/src/playground/site.js';
 import { type Listening, listen } from '../../cli/src/serve/listen.js';
@@ -39,4 +40,14 @@ export function bundleSizes(): { readonly page: number; readonly gpujs: number }
     else sizes.page += bytes;
   }
   return sizes;
+}
+
+/** The same site from a server that knows no headers of isolation, such as a plain static host. */
+export async function servePlain(url: string): Promise<Listening> {
+  const app = new Hono().get('*', async ({ req, body }) => {
+    const response = await fetch(url + req.path);
+    const type = response.headers.get('Content-Type') ?? 'text/plain';
+    return body(await response.arrayBuffer(), response.status as 200, { 'Content-Type': type });
+  });
+  return listen(app, '127.0.0.1', 0);
 }

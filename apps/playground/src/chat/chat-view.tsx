@@ -44,7 +44,8 @@ function Bubble({ exchange }: { exchange: Exchange }) {
             {said && (
               <small class="muted">
                 {chat.speed(said.tokens, format(said.tokensPerSecond, 1))}
-                {said.forgotten > 0 && ` ${chat.forgotten(said.forgotten)}`} {remark(said.reason)}
+                {said.forgotten > 0 && ` · ${chat.forgotten(said.forgotten)}`}
+                {remark(said.reason) && ` · ${remark(said.reason)}`}
               </small>
             )}
           </div>

@@ -5,7 +5,15 @@ import {
   trainingOptions,
   withDefaults,
 } from '@qlorajs/session';
-import type { DataReport, PlanReport, Preview, RunInfo, RunOptions, Sample } from '../protocol.js';
+import type {
+  DataReport,
+  EngineEvent,
+  PlanReport,
+  Preview,
+  RunInfo,
+  RunOptions,
+  Sample,
+} from '../protocol.js';
 import { addVoice, attempt, engine, onEngine } from './engine.js';
 import { saveFile } from './files.js';
 
