@@ -39,7 +39,8 @@ function Engines() {
     <section class="card" aria-label={device.engine}>
       <h2>{device.engine}</h2>
       <p data-testid="engine" data-engine={info.name}>
-        <strong>{info.name}</strong>: {info.reason}
+        <strong>{info.name}</strong>: {device.why[info.name]}
+        {info.isAsked && device.asked}
       </p>
       <h3>{device.tried}</h3>
       <ol>

@@ -19,8 +19,8 @@ export interface TriedEngine {
 
 export interface EngineInfo {
   readonly name: string;
-  /** Why this one. */
-  readonly reason: string;
+  /** The address names it; else it is the first of the order that starts. */
+  readonly isAsked: boolean;
   readonly tried: readonly TriedEngine[];
   readonly info: Readonly<Record<string, unknown>>;
   /** What the browser gives. */

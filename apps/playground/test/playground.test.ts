@@ -216,6 +216,8 @@ describe.skipIf(!path)(`the playground in Chromium${reason ? `: skipped, ${reaso
     expect(processor).toBeLessThan(50);
     const whole = await downloadRun(page);
     await page.screenshot({ path: `${artefacts}/train-light.png`, fullPage: true });
+    await page.getByTestId('run').scrollIntoViewIfNeeded();
+    await page.getByTestId('run').screenshot({ path: `${artefacts}/run.png` });
     expect(await violations(page)).toEqual([]);
 
     await prepareRun(page, 'cortado');
@@ -319,9 +321,48 @@ describe.skipIf(!path)(`the playground in Chromium${reason ? `: skipped, ${reaso
     await page.setViewportSize({ width: 1280, height: 800 });
   });
 
-  test('a model folder comes from an address, is kept in 4 bits and opens from there', async () => {
+  test('a model folder comes from this computer; folders that are none are explained', async () => {
+    const folder = fileURLToPath(new URL('../../../packages/phi-nano/model/', import.meta.url));
+    const file = (name: string, content?: string) => ({
+      name,
+      mimeType: 'application/octet-stream',
+      buffer: content === undefined ? readFileSync(folder + name) : Buffer.from(content),
+    });
     await page.getByRole('tab', { name: 'Chat' }).click();
     await page.getByText('Modelo', { exact: true }).click();
+    const input = page.getByTestId('drop-model').locator('input[type=file]').first();
+    const index = 'model.safetensors.index.json';
+    const shard = (n: number) => `model-0000${n}-of-00003.safetensors`;
+    const config = readFileSync(`${folder}config.json`, 'utf8');
+    const wrong: readonly (readonly [ReturnType<typeof file>[], RegExp])[] = [
+      [[file('tokenizer.json')], /no tiene config\.json/],
+      [[file('config.json', '{"model_type": "llama"}')], /es de otro tipo/],
+      [[file('config.json')], /no tiene pesos/],
+      [[file('config.json'), file(index), file(shard(1))], /dañado o no es safetensors/],
+      [
+        [
+          file('config.json', config.replace(/"hidden_size": \d+/, '"hidden_size": 640')),
+          ...[index, shard(1), shard(2), shard(3)].map((name) => file(name)),
+        ],
+        /no corresponden a este config/,
+      ],
+    ];
+    for (const [files, expected] of wrong) {
+      await input.setInputFiles(files);
+      await page.getByRole('alert').getByText(expected).first().waitFor();
+      const close = page.getByRole('button', { name: 'Cerrar' }).first();
+      while (await close.isVisible()) await close.click();
+    }
+    const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', index];
+    await input.setInputFiles([...names, shard(1), shard(2), shard(3)].map((name) => file(name)));
+    await page
+      .getByTestId('ready')
+      .getByText(/^model,/)
+      .waitFor();
+    await page.getByRole('button', { name: 'Usar model (guardado)' }).waitFor();
+  });
+
+  test('a model folder comes from an address, is kept in 4 bits and opens from there', async () => {
     let broken = 0;
     await context.route('**/models/phi-nano/model-00002*', (route) => {
       broken++;

@@ -64,7 +64,8 @@ export const en = {
       'One JSON object a line, such as {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}',
     choose: 'Choose a file',
     example: 'Use an example',
-    rows: (rows: number, name: string) => `${rows} rows in ${name}`,
+    rows: (rows: number, name: string) =>
+      rows === 1 ? `One row in ${name}` : `${rows} rows in ${name}`,
     tokens: (tokens: string, trained: string) => `${tokens} tokens, ${trained} of them trained`,
     longest: (longest: number, limit: number) =>
       `longest row ${longest} of at most ${limit} tokens`,
@@ -146,7 +147,7 @@ export const en = {
   inside: {
     tokens: 'Template and tokens',
     tokensHelp:
-      'How a chat becomes what the model reads. Each box is one token; hover or focus shows its number.',
+      'How a chat becomes what the model reads. Each box is one token with its number; green ones are trained.',
     nf4: 'NF4: weights in 4 bits',
     nf4Help:
       'Each weight becomes one of 16 values, scaled per block of 64. Below: how the weights are spread, how often each value is used, and where the error is.',
@@ -186,6 +187,13 @@ export const en = {
     used: (used: string, quota: string) => `${used} of ${quota} used`,
     kept: 'Models kept in 4 bits',
     keptNone: 'None.',
+    why: {
+      webgpu: 'a GPU through WebGPU',
+      wasm: 'the CPU, on all of its threads',
+      wasm1: 'the CPU, on one thread',
+      gpujs: 'a GPU through WebGL2 (gpu.js)',
+    } as Record<string, string>,
+    asked: ', as the address asks',
     choose: 'Use another engine',
     yes: 'yes',
     no: 'no',

@@ -65,7 +65,7 @@ export const es: Words = {
       'Un objeto JSON por línea, como {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}',
     choose: 'Elegir un archivo',
     example: 'Usar un ejemplo',
-    rows: (rows, name) => `${rows} filas en ${name}`,
+    rows: (rows, name) => (rows === 1 ? `Una fila en ${name}` : `${rows} filas en ${name}`),
     tokens: (tokens, trained) => `${tokens} tokens, de ellos ${trained} entrenados`,
     longest: (longest, limit) =>
       `la fila más larga tiene ${longest} tokens, de ${limit} como máximo`,
@@ -147,7 +147,7 @@ export const es: Words = {
   inside: {
     tokens: 'Plantilla y tokens',
     tokensHelp:
-      'Cómo un chat se convierte en lo que lee el modelo. Cada caja es un token; al pasar o enfocar se ve su número.',
+      'Cómo un chat se convierte en lo que lee el modelo. Cada caja es un token con su número; los verdes se entrenan.',
     nf4: 'NF4: pesos en 4 bits',
     nf4Help:
       'Cada peso se convierte en uno de 16 valores, con una escala por bloque de 64. Abajo: cómo se reparten los pesos, cuánto se usa cada valor y dónde está el error.',
@@ -186,6 +186,13 @@ export const es: Words = {
     used: (used, quota) => `${used} usados de ${quota}`,
     kept: 'Modelos guardados en 4 bits',
     keptNone: 'Ninguno.',
+    why: {
+      webgpu: 'una GPU, por WebGPU',
+      wasm: 'la CPU, con todos sus hilos',
+      wasm1: 'la CPU, con un hilo',
+      gpujs: 'una GPU, por WebGL2 (gpu.js)',
+    },
+    asked: ', como pide la dirección',
     choose: 'Usar otro motor',
     yes: 'sí',
     no: 'no',

@@ -71,10 +71,8 @@ export function DataPanel({ report }: { report: DataReport }) {
     <section class="card" aria-label={report.name}>
       <p data-testid="data-summary">
         <strong>{train.rows(report.rows, report.name)}</strong>
-        {' · '}
-        {train.tokens(format(report.tokens), format(report.trainedTokens))}
-        {' · '}
-        {train.longest(report.longest, report.limit)}
+        {report.lines.length > 0 &&
+          ` · ${train.tokens(format(report.tokens), format(report.trainedTokens))} · ${train.longest(report.longest, report.limit)}`}
       </p>
       {report.errors.length > 0 && <BadRows errors={report.errors} />}
       {report.lines.length > 0 && <Viewer lines={report.lines} />}

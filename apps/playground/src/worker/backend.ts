@@ -52,13 +52,6 @@ async function create(engine: Engine, isChosen: boolean): Promise<Backend> {
   return createWebGpuBackend({ gpu, software: isChosen });
 }
 
-const WHY: Readonly<Record<Engine, string>> = {
-  webgpu: 'a GPU through WebGPU',
-  wasm: 'the CPU, on all of its threads',
-  wasm1: 'the CPU, on one thread',
-  gpujs: 'a GPU through WebGL2 (gpu.js)',
-};
-
 function features(): EngineInfo['features'] {
   return {
     webgpu: 'gpu' in navigator,
@@ -79,9 +72,11 @@ export async function openBackend(
     try {
       const backend = await create(engine, choice !== 'auto');
       tried.push({ name: engine, refused: null });
-      const reason = choice === 'auto' ? WHY[engine] : `${WHY[engine]}, as ?backend=${engine} asks`;
       const { info } = backend;
-      return { backend, info: { name: engine, reason, tried, info, features: features() } };
+      return {
+        backend,
+        info: { name: engine, isAsked: choice !== 'auto', tried, info, features: features() },
+      };
     } catch (error) {
       if (choice !== 'auto') throw error;
       tried.push({ name: engine, refused: (error as Error).message });
