@@ -22,7 +22,7 @@ const LIMITS = {
   '@qlorajs/phi2-model': 112,
   '@qlorajs/quant-nf4': 7,
   '@qlorajs/safetensors': 9,
-  '@qlorajs/session': 190,
+  '@qlorajs/session': 200,
   '@qlorajs/tokenizer': 18,
   '@qlorajs/trainer': 4,
   '@qlorajs/tutor-dataset': 4,
