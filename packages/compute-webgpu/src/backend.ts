@@ -141,7 +141,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     async sync() {
       faults.check();
       product.flush();
-      recorder.flush();
+      recorder.flushToWait();
       await device.queue.onSubmittedWorkDone();
       faults.check();
     },

@@ -51,6 +51,19 @@ describe.skipIf(!gpu)(`replayed operations${reason ? `: skipped, ${reason}` : ''
     }
   });
 
+  test('more is kept than parameters have room for at first', async () => {
+    const sums = Array.from({ length: 6 }, () => tensorFrom(backend, [0], [1]));
+    const one = tensorFrom(backend, [1], [1]);
+    for (let round = 0; round < 3; round++)
+      for (const [i, out] of sums.entries())
+        replay(`sum ${i}`, () => {
+          for (let n = 0; n < 900 + i; n++) backend.ops.axpby({ x: one, out, alpha: 1, beta: 1 });
+        });
+    for (const [i, sum] of sums.entries())
+      expect([...(await backend.read(sum))]).toEqual([3 * (900 + i)]);
+    for (const each of [...sums, one]) backend.free(each);
+  });
+
   test('work that writes is run every time', async () => {
     const tensor = tensorFrom(backend, [0], [1]);
     const sum = tensorFrom(backend, [0], [1]);

@@ -11,6 +11,8 @@ import { Tape, Tapes } from './tape.js';
 
 /** Dispatches a submission holds at most: the device starts while the next ones are recorded. */
 const DISPATCHES = 256;
+/** Of the first submission after the device was waited for: it has nothing to do meanwhile. */
+const FIRST_DISPATCHES = 32;
 
 /** Number of workgroups along x, y and z. */
 export type Groups = readonly [number, number?, number?];
@@ -40,6 +42,8 @@ export class Recorder {
   #recording = 1;
   /** Dispatches in the open recording, those of tapes among them. */
   #recorded = 0;
+  /** Dispatches that the open recording is submitted with. */
+  #most = FIRST_DISPATCHES;
   readonly #tapes: Tapes;
   /** What is taped at the moment; false: something happened that cannot be played again. */
   #tape: Tape | false | null = null;
@@ -72,7 +76,7 @@ export class Recorder {
     groups: Groups,
   ): void {
     this.#faults.check();
-    if (this.#recorded === DISPATCHES) this.flush();
+    if (this.#recorded >= this.#most) this.flush();
     const kernel = this.pipelines.kernel(spec);
     const { names, writes } = kernel;
     const [bound, storages, bases] = [this.#bound, this.#storages, this.#bases];
@@ -136,6 +140,13 @@ export class Recorder {
     this.#used = 0;
     this.#recorded = 0;
     this.#recording++;
+    this.#most = Math.min(2 * this.#most, DISPATCHES);
+  }
+
+  /** {@link flush}, after which the device is waited for: what follows is submitted soon. */
+  flushToWait(): void {
+    this.flush();
+    this.#most = FIRST_DISPATCHES;
   }
 
   /**
@@ -186,7 +197,7 @@ export class Recorder {
     this.#faults.check();
     let pass: GPUComputePassEncoder | null = null;
     for (const { program, group, offsets, x, y, z } of tape.dispatches) {
-      if (this.#recorded === DISPATCHES) {
+      if (this.#recorded >= this.#most) {
         this.flush();
         pass = null;
       }

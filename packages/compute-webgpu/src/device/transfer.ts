@@ -83,7 +83,7 @@ export class Transfer {
     if (bytes === 0) return new Uint8Array(0);
     const staging = this.#take(bytes);
     this.#recorder.copyOut(storage, from, staging, bytes);
-    this.#recorder.flush();
+    this.#recorder.flushToWait();
     try {
       await staging.mapAsync(MAP_MODE_READ, 0, bytes);
     } catch (cause) {
