@@ -117,8 +117,10 @@ export async function prepareTraining(
       await backend.dispose();
       backend = await openBackend(options, ui);
     }
-    // Compiled while the weights load; what fails is compiled again, and told, where it is needed.
-    if ('prepare' in backend) (backend as WebGpuBackend).prepare(programs).catch(() => {});
+    // Compiled while the weights load; what fails is compiled again, and told, where it is needed. A GPU in
+    // software would take the cores from the loading.
+    if ('prepare' in backend && !backend.info.software)
+      (backend as WebGpuBackend).prepare(programs).catch(() => {});
     const data = options === asked ? askedData : await prepareData(options, base, ui, arrange);
     const args = trainingArgs(options, data.hashes, await baseFingerprints(base.path));
     const resumed = await resumedRun(options, args, ui);
