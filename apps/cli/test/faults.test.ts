@@ -337,6 +337,24 @@ test('the best checkpoint is kept beside the newest', async () => {
   expect(adapterOf('kept')).toEqual(readFileSync(best));
 });
 
+test('8-bit moments: a resumed run ends with the same bytes, paged or not', async () => {
+  // Ranks at which matrices have the 4,096 elements from which moments are of 8 bits.
+  const eight = { optim: 'paged_adamw_8bit', r: 64, targetModules: 'all-linear' } as const;
+  await trainHere(run('eight', eight));
+  const moments = readFileSync(join(at('eight'), 'checkpoint-4/optimizer.safetensors'));
+  expect(moments.toString('latin1', 0, 20_000)).toContain('"dtype":"U8"');
+  for (const [step, paging] of [
+    [2, {}],
+    [4, { gradientCheckpointing: 'offload', baseOffload: true, vramBudget: 4_000_000 }],
+  ] as const) {
+    const out = `eight-from-${step}`;
+    const resumeFromCheckpoint = join(at('eight'), `checkpoint-${step}`);
+    await trainHere(run(out, { ...eight, ...paging, resumeFromCheckpoint }));
+    expect(adapterOf(out)).toEqual(adapterOf('eight'));
+  }
+  expect(adapterOf('eight')).not.toEqual(whole);
+});
+
 test('the same bytes whatever the number of threads', async () => {
   await trainHere(run('threads', { threads: 2, gradientCheckpointing: false }));
   expect(adapterOf('threads')).toEqual(whole);

@@ -48,6 +48,16 @@ describe.skipIf(!swiftShader)(`--backend webgpu${reason ? `: skipped, ${reason}`
     expect(code).toBe(1);
   });
 
+  test('plan says that the memory of the GPU is not known, and how to give it', async () => {
+    const plan = ['plan', '--base', tinyBase, '--data', rows, '--backend', 'webgpu'];
+    const { code, stdout } = await run([...plan, '--json']);
+    expect(code).toBe(0);
+    const document = JSON.parse(stdout);
+    expect(document).toMatchObject({ fits: null, budget_bytes: null });
+    expect(document.peak_bytes).toBeGreaterThan(0);
+    expect(document.advice).toEqual([expect.stringContaining('--vram-budget 6GB')]);
+  }, 120_000);
+
   test('a device lost while training: the CPU engine goes on from the checkpoint', async () => {
     const all = ['train', '--base', tinyBase, '--data', rows, '--save-steps', '1'];
     const steps = ['--max-steps', '4', '--learning-rate', '0.01'];

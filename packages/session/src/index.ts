@@ -77,6 +77,7 @@ export {
   type PlanArgs,
   planTraining,
   secondsOf,
+  UNKNOWN_MEMORY,
 } from './planning/plan-training.js';
 export { measureRate, STORED_RATES } from './planning/rate.js';
 export { withQuantizationConfig } from './quantized-config.js';

@@ -5,7 +5,7 @@ import { formatBytes, formatDuration } from '@qlorajs/session';
 import { withFile } from '../io/file-error.js';
 import { lockFolder } from '../io/lock.js';
 import { kindOf } from '../io/read.js';
-import { createProgress, isLive } from '../report/progress.js';
+import { createProgress, type Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 import { downloadFile } from './download-file.js';
 import { HubRepo, type HubSettings, hubSettings } from './hub-cache.js';
@@ -51,7 +51,7 @@ function wanted(id: string, { files }: HubListing, weights: boolean): HubFile[] 
 class DownloadDisplay {
   readonly #id: string;
   readonly #ui: Ui;
-  readonly #progress;
+  readonly #progress: Progress;
   readonly #total: number;
   #done = 0;
   #line = performance.now();
@@ -73,7 +73,7 @@ class DownloadDisplay {
     const left = speed > 0 ? `  ${formatDuration((this.#total - done) / speed)} left` : '';
     const text = `${this.#id}  ${name}  ${formatBytes(done)} of ${formatBytes(this.#total)}  ${formatBytes(Math.round(speed))}/s${left}`;
     this.#progress.show(text, done / this.#total);
-    if (isLive() || now - this.#line < BETWEEN_LINES) return;
+    if (this.#progress.live || now - this.#line < BETWEEN_LINES) return;
     this.#line = now;
     this.#ui.info(text);
   }

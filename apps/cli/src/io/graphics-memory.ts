@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { totalmem } from 'node:os';
 import { promisify } from 'node:util';
+import type { Backend } from '@qlorajs/compute';
 
 /** A graphics card's memory, in bytes. */
 export interface GraphicsMemory {
@@ -22,11 +24,17 @@ export async function graphicsMemory(): Promise<GraphicsMemory[]> {
   }
 }
 
-/** Free bytes of the first card for a WebGPU backend; null where nothing tells. */
-export async function freeGraphicsMemory(backend: {
-  readonly name: string;
-}): Promise<number | null> {
-  if (backend.name !== 'webgpu') return null;
+/**
+ * Bytes that a backend's tensors may take, as far as this machine tells: what the first NVIDIA card has
+ * free, where that is the GPU; for the CPU engine the machine's memory, or the container's. Null where
+ * nothing tells.
+ */
+export async function deviceMemory({
+  name,
+  info,
+}: Pick<Backend, 'name' | 'info'>): Promise<number | null> {
+  if (name === 'wasm') return Math.min(totalmem(), process.constrainedMemory() || totalmem());
+  if (name !== 'webgpu' || !/nvidia/i.test(`${info.vendor} ${info.adapter}`)) return null;
   const [card] = await graphicsMemory();
   return card?.free ?? null;
 }

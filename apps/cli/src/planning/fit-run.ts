@@ -4,8 +4,9 @@ import {
   type PlanArgs,
   planTraining,
   type TrainingOptions,
+  UNKNOWN_MEMORY,
 } from '@qlorajs/session';
-import { freeGraphicsMemory } from '../io/graphics-memory.js';
+import { deviceMemory } from '../io/graphics-memory.js';
 import type { Ui } from '../report/ui.js';
 
 /**
@@ -15,12 +16,10 @@ import type { Ui } from '../report/ui.js';
  */
 export async function fitRun(args: PlanArgs, ui: Ui): Promise<TrainingOptions> {
   const { options } = args;
-  const plan = await planTraining({
-    ...args,
-    graphicsMemory: await freeGraphicsMemory(args.backend),
-  });
+  const plan = await planTraining({ ...args, deviceMemory: await deviceMemory(args.backend) });
   const budget = plan.budgetBytes === null ? '' : ` of ${formatBytes(plan.budgetBytes)}`;
   ui.detail(`  plan: peak ${formatBytes(plan.peakBytes)}${budget} on ${args.backend.name}`);
+  if (plan.budgetBytes === null && args.backend.name === 'webgpu') ui.info(UNKNOWN_MEMORY);
   if (plan.fits) return options;
   if (!options.autoFit || plan.changes.length === 0) throw doesNotFit(plan);
   for (const { text } of plan.changes) ui.warn(`to fit${budget}: ${text}`);

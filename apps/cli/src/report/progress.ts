@@ -3,6 +3,8 @@ import type { Ui } from './ui.js';
 
 /** A live display on stderr: one line that is drawn again, on a terminal alone. */
 export interface Progress {
+  /** False: nothing is drawn, and lines tell instead. */
+  readonly live: boolean;
   /** @param share done, from 0 to 1 */
   show(text: string, share: number): void;
   clear(): void;
@@ -17,18 +19,13 @@ function bar(share: number): string {
   return '━'.repeat(full) + '─'.repeat(WIDTH - full);
 }
 
-const SILENT: Progress = { show: () => {}, clear: () => {} };
+const SILENT: Progress = { live: false, show: () => {}, clear: () => {} };
 
-/** Whether stderr is a terminal with room to draw on. */
-export function isLive(): boolean {
-  return process.stderr.isTTY === true && process.stderr.rows > 0;
-}
-
-/** The display of a terminal; one that shows nothing with `--quiet` or when stderr is none. */
-export function createProgress(ui: Ui): Progress {
-  if (ui.quiet || !isLive()) return SILENT;
+/** The display of a terminal; one that shows nothing with `--quiet`, or where there is no room to draw. */
+export function createProgress(ui: Ui, stream: NodeJS.WriteStream = process.stderr): Progress {
+  if (ui.quiet || !stream.isTTY || !(stream.rows > 0)) return SILENT;
   // The cursor stays: hiding it would take signal handlers that keep Ctrl-C from its work.
-  const update = createLogUpdate(process.stderr, { showCursor: true });
+  const update = createLogUpdate(stream, { showCursor: true });
   let last = 0;
   let shown = false;
   const clear = () => {
@@ -37,6 +34,7 @@ export function createProgress(ui: Ui): Progress {
   };
   ui.beforeLine = clear;
   return {
+    live: true,
     show(text, share) {
       const now = performance.now();
       if (now - last < MILLISECONDS_BETWEEN && share < 1) return;

@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration, formatRate, type StepRecord } from '@qlorajs/session';
 import type { EvaluationEvent, StepEvent } from '@qlorajs/trainer';
-import { isLive, type Progress } from '../report/progress.js';
+import type { Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 
 /** What a person sees of a run: a bar on a terminal, lines elsewhere. */
@@ -42,7 +42,7 @@ export class TrainDisplay {
       this.#ui.warn(
         `step ${event.step}: loss or gradients were not finite, nothing was changed (${event.skippedBatch ?? 'batch unknown'})`,
       );
-    if (record !== null && !isLive()) this.#ui.info(text);
+    if (record !== null && !this.#progress.live) this.#ui.info(text);
   }
 
   evaluation(event: EvaluationEvent): void {

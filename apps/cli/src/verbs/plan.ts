@@ -17,7 +17,7 @@ import {
 } from '@qlorajs/session';
 import { openBackend } from '../io/backend.js';
 import { openBase } from '../io/base-folder.js';
-import { freeGraphicsMemory } from '../io/graphics-memory.js';
+import { deviceMemory } from '../io/graphics-memory.js';
 import type { Ui } from '../report/ui.js';
 import { prepareData } from '../training/data.js';
 import { verb } from './verb.js';
@@ -26,13 +26,17 @@ function show(plan: MemoryPlan, seconds: number, ui: Ui): void {
   const rows = Object.entries(plan.parts).map(
     ([part, bytes]) => `${formatBytes(bytes).padStart(10)}  ${part}`,
   );
-  const budget = plan.budgetBytes === null ? '' : ` of ${formatBytes(plan.budgetBytes)}`;
+  const { budgetBytes, fits } = plan;
+  const verdict =
+    budgetBytes === null
+      ? ''
+      : ` of ${formatBytes(budgetBytes)}: ${fits ? 'fits' : 'does not fit'}`;
   ui.print(
     [
       ...rows,
-      `${formatBytes(plan.peakBytes).padStart(10)}  peak${budget}: ${plan.fits ? 'fits' : 'does not fit'}`,
+      `${formatBytes(plan.peakBytes).padStart(10)}  peak${verdict}`,
       `about ${formatDuration(seconds)} for ${plan.steps} steps`,
-      ...adviceOf(plan).map((each) => `to make it fit: ${each}`),
+      ...adviceOf(plan).map((each) => (budgetBytes === null ? each : `to make it fit: ${each}`)),
       '',
     ].join('\n'),
   );
@@ -58,14 +62,15 @@ export const plan = verb({
       const { config } = base;
       const planned = await planTraining({
         ...{ options, config, lora, backend, data, length },
-        graphicsMemory: await freeGraphicsMemory(backend),
+        deviceMemory: await deviceMemory(backend),
       });
       const rate =
         backend.name === 'reference' ? STORED_RATES.wasm : await measureRate(backend, config);
       const seconds = secondsOf(planned, rate);
       show(planned, seconds, ui);
       ui.result({
-        fits: planned.fits,
+        // null: nobody knows what there is.
+        fits: planned.budgetBytes === null ? null : planned.fits,
         peak_bytes: planned.peakBytes,
         budget_bytes: planned.budgetBytes,
         parts: planned.parts,

@@ -24,7 +24,7 @@ export function recordingUi(told: string[]): Ui {
   };
 }
 
-const SILENT = { show: () => {}, clear: () => {} };
+const SILENT = { live: false, show: () => {}, clear: () => {} };
 
 /**
  * `qlora train` in this process, from the sources.

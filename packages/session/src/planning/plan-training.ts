@@ -37,17 +37,17 @@ export interface PlanArgs {
   /** null: any rows of `max_seq_length`. */
   readonly data: Pick<PreparedData, 'train' | 'evaluation'> | null;
   readonly length: number;
-  /** Free bytes of the GPU, where the app can tell. */
-  readonly graphicsMemory?: number | null;
+  /** Bytes that the GPU has free, or the machine for the CPU engine, where the app can tell. */
+  readonly deviceMemory?: number | null;
   /** Told what a GPU will have to compile for the step. */
   readonly onProgram?: (program: PlannedProgram) => void;
 }
 
 /** Bytes that the device has: what was asked for, else what it says of itself. */
-function budgetOf({ options, backend, graphicsMemory }: PlanArgs): number | null {
+function budgetOf({ options, backend, deviceMemory = null }: PlanArgs): number | null {
   if (options.vramBudget !== undefined) return options.vramBudget;
-  if (backend.name === 'wasm') return Number(backend.info.memoryLimit);
-  return backend.name === 'webgpu' ? (graphicsMemory ?? null) : null;
+  if (backend.name !== 'wasm') return deviceMemory;
+  return Math.min(Number(backend.info.memoryLimit), deviceMemory ?? Number.POSITIVE_INFINITY);
 }
 
 /** Without data every token of every row is trained on. */
@@ -97,8 +97,13 @@ export function secondsOf(plan: MemoryPlan, rate: number): number {
   return (plan.multiplyAdds * plan.microBatches * plan.fill) / rate;
 }
 
+/** What there is to say where nobody knows the memory. */
+export const UNKNOWN_MEMORY =
+  'the memory of this device is not known: give what it has, as in --vram-budget 6GB';
+
 /** What to change, for people; when nothing is enough, what else there is. */
 export function adviceOf(plan: MemoryPlan): string[] {
+  if (plan.budgetBytes === null) return [UNKNOWN_MEMORY];
   if (plan.fits) return [];
   if (plan.changes.length > 0) return plan.changes.map(({ text }) => text);
   return ['a lower --max-seq-length or --r, or a larger --vram-budget: nothing else makes it fit'];

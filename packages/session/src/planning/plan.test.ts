@@ -16,7 +16,7 @@ import {
 } from './dry-run.js';
 import { type FitOptions, findFit } from './fit.js';
 import { createPagers } from './pagers.js';
-import { doesNotFit, planTraining } from './plan-training.js';
+import { adviceOf, doesNotFit, type PlanArgs, planTraining } from './plan-training.js';
 
 const config = parsePhiConfig({
   ...{ model_type: 'phi', vocab_size: 320, hidden_size: 64, intermediate_size: 256 },
@@ -118,6 +118,40 @@ describe('a dry run', () => {
     const cpu = await dryRun(argsFor());
     expect(gpu.parts.scratch).toBeGreaterThan(0);
     expect(gpu.parts.embedding).toBe(cpu.parts.embedding! / 2);
+  });
+});
+
+describe('the memory that there is', () => {
+  const planned = async (backend: PlanArgs['backend'], more: Partial<PlanArgs> = {}) =>
+    planTraining({
+      options: withDefaults(trainingOptions, { base: 'x', data: '', out: '', maxSeqLength: 48 }),
+      ...{ config, lora, backend, data: null, length: 48, ...more },
+    });
+
+  test('nobody tells: the budget is null, and what to give is said', async () => {
+    for (const name of ['webgpu', 'gpujs']) {
+      const plan = await planned({ name, info: {} });
+      expect(plan).toMatchObject({ budgetBytes: null, changes: [] });
+      expect(plan.peakBytes).toBeGreaterThan(0);
+      expect(adviceOf(plan)).toEqual([expect.stringContaining('--vram-budget 6GB')]);
+    }
+  });
+
+  test('the GPU or the machine tells: that, and for the CPU engine its own limit if it is less', async () => {
+    const gpu = await planned({ name: 'webgpu', info: {} }, { deviceMemory: 6e9 });
+    expect(gpu).toMatchObject({ budgetBytes: 6e9, fits: true });
+    expect(adviceOf(gpu)).toEqual([]);
+    const info = { memoryLimit: 2 ** 32 };
+    const budgetOf = async (deviceMemory?: number) =>
+      (await planned({ name: 'wasm', info }, { deviceMemory })).budgetBytes;
+    expect(await budgetOf(16e9)).toBe(2 ** 32);
+    expect(await budgetOf(2e9)).toBe(2e9);
+    expect(await budgetOf()).toBe(2 ** 32);
+    const small = await planned({ name: 'wasm', info }, { deviceMemory: 5e5 });
+    expect(small.fits).toBe(false);
+    const options = withDefaults(trainingOptions, { vramBudget: 1e9 });
+    const given = await planned({ name: 'wasm', info }, { deviceMemory: 5e5, options });
+    expect(given).toMatchObject({ budgetBytes: 1e9, fits: true });
   });
 });
 
