@@ -62,7 +62,7 @@ describe.skipIf(!swiftShader)(`--backend webgpu${reason ? `: skipped, ${reason}`
     const all = ['train', '--base', tinyBase, '--data', rows, '--save-steps', '1'];
     const steps = ['--max-steps', '4', '--learning-rate', '0.01'];
     const [lost, cpu] = await Promise.all([
-      withFault('gone:120', ...all, ...steps, '--out', at('lost'), '--backend', 'webgpu'),
+      withFault('gone:60', ...all, ...steps, '--out', at('lost'), '--backend', 'webgpu'),
       run([...all, ...steps, '--out', at('cpu'), '--backend', 'wasm']),
     ]);
     expect(cpu.code).toBe(0);

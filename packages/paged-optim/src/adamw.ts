@@ -121,7 +121,9 @@ export function createAdamW(
   checkNames(parameters);
   const { ops } = backend;
   const pager = given ?? createPager(backend);
-  const slots = slotsOf(parameters, wanted, { ...coefficients, decays, rates }, pager);
+  // A pager that was given moves pages, under its budget or the backend's.
+  const joins = given === undefined;
+  const slots = slotsOf(parameters, wanted, { ...coefficients, decays, rates }, pager, joins);
   for (const { page } of slots)
     if (pager.stats.residentBytes + page.bytes <= pager.budget) pager.prefetch(page);
   const squares = backend.empty('f32', [1], 'sum of squared gradients');

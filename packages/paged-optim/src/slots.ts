@@ -27,14 +27,15 @@ function follow(last: Parameter, next: Parameter): boolean {
 
 /**
  * Parameters whose values and gradients lie side by side become one slot, changed by one operation, as
- * far as they are treated alike; blocks of 8-bit moments must not reach over two of them. Under a budget
- * each has a page of its own.
+ * far as they are treated alike; blocks of 8-bit moments must not reach over two of them.
+ * @param joins false: each has a page of its own, so that little moves at a time
  */
 export function slotsOf(
   parameters: readonly Parameter[],
   wanted: MomentBits,
   options: Omit<AdamWOptions, 'maxGradNorm'>,
   pager: Pager,
+  joins: boolean,
 ): Slot[] {
   const { decays, rates, ...coefficients } = options;
   const runs: Run[] = [];
@@ -46,7 +47,7 @@ export function slotsOf(
     const last = runs.at(-1);
     if (
       last !== undefined &&
-      pager.budget === Number.POSITIVE_INFINITY &&
+      joins &&
       last.bits === bits &&
       last.weightDecay === weightDecay &&
       last.rate === rate &&

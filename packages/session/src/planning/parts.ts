@@ -6,7 +6,7 @@ const PARTS: readonly (readonly [string, RegExp])[] = [
   ['head', /^lm_head\.(weight|bias)$/],
   ['states', /\.moments$|^(sum of squared gradients|clip scale|code maps of the moments)$/],
   ['gradients', /^gradients$|\.grad$/],
-  ['adapter', /^base_model\.|^(embed_tokens|lm_head)\.(ids|base)$/],
+  ['adapter', /^adapter$|^base_model\.|^(embed_tokens|lm_head)\.(ids|base)$/],
   ['base_pages', /^block \d+$/],
   ['checkpoints', /^hidden\.\d+$|^input of block \d+$/],
   ['activations', /^block\.\d+\./],
