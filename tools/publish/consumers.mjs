@@ -37,6 +37,9 @@ const libraries = published.filter(({ manifest }) => !manifest.bin);
 
 /** Their examples import a peer of 88 and 132 MB: they run in the long run alone. */
 const HEAVY = ['@qlorajs/compute-gpujs', '@qlorajs/compute-webgpu'];
+
+/** Their types lead to WebGPU's or gpu.js's, which name those of the DOM; all others do without. */
+const DOM_TYPES = [...HEAVY, '@qlorajs/session'];
 const examples = libraries.filter(({ name }) => all || !HEAVY.includes(name));
 const PAGE = '49 4 2 6';
 
@@ -56,9 +59,8 @@ const checks = {
   'TypeScript nodenext'(folder) {
     const everything = libraries.map(({ name }) => `import '${name}';\n`).join('');
     writeFileSync(join(folder, 'everything.ts'), everything);
-    // WebGPU's types and gpu.js's name those of the DOM; all others do without.
     const [pages, others] = [true, false].map((dom) =>
-      examples.filter(({ name }) => HEAVY.includes(name) === dom).map(exampleFile),
+      examples.filter(({ name }) => DOM_TYPES.includes(name) === dom).map(exampleFile),
     );
     typecheck(folder, others, ['es2023']);
     typecheck(folder, [...pages, 'everything.ts'], ['es2023', 'dom']);
