@@ -1,10 +1,9 @@
+import { effect, signal } from '@preact/signals';
 import { ChatView } from './chat/chat-view.js';
 import { DeviceView } from './device-view.js';
-import { InsideView } from './inside/inside-view.js';
 import { baseInfo, dismiss, engineInfo, notices, progress, voices } from './state/engine.js';
 import { TABS, type Tab, tab } from './state/tab.js';
 import { formatBytes, language, type Theme, theme, words } from './text/index.js';
-import { TrainView } from './train/train-view.js';
 
 function Notices() {
   const { errors, close } = words.value;
@@ -82,12 +81,23 @@ function Tabs() {
   );
 }
 
-const VIEWS: Readonly<Record<Tab, () => preact.JSX.Element>> = {
-  chat: ChatView,
-  train: TrainView,
-  inside: InsideView,
-  device: DeviceView,
+type View = () => preact.JSX.Element | null;
+
+/** Views that come when they are first shown: a visit may do without their curves. */
+const LATER: Readonly<Partial<Record<Tab, () => Promise<View>>>> = {
+  train: () => import('./train/train-view.js').then(({ TrainView }) => TrainView),
+  inside: () => import('./inside/inside-view.js').then(({ InsideView }) => InsideView),
 };
+
+const views = signal<Readonly<Partial<Record<Tab, View>>>>({ chat: ChatView, device: DeviceView });
+
+effect(() => {
+  const wanted = tab.value;
+  if (views.value[wanted]) return;
+  LATER[wanted]?.().then((view) => {
+    views.value = { ...views.value, [wanted]: view };
+  });
+});
 
 function Preferences() {
   const { language: label, theme: themeLabel, themes } = words.value;
@@ -122,7 +132,7 @@ function Preferences() {
 
 export function App() {
   const { title, tagline, skip } = words.value;
-  const View = VIEWS[tab.value];
+  const View = views.value[tab.value];
   return (
     <>
       <a class="skip" href="#panel">
@@ -142,7 +152,7 @@ export function App() {
       <Notices />
       <main>
         <div id="panel" role="tabpanel" aria-labelledby={`tab-${tab.value}`} tabIndex={-1}>
-          <View />
+          {View ? <View /> : <p role="status">{words.value.working}</p>}
         </div>
       </main>
     </>

@@ -27,19 +27,23 @@ export async function serveBuilt(): Promise<Listening> {
   return listen(await createSite(outDir), '127.0.0.1', 0);
 }
 
-/** Bytes of the built page, gzipped: all but gpu.js, and gpu.js with its engine, which few visits load. */
-export function bundleSizes(): { readonly page: number; readonly gpujs: number } {
+/** Bytes of files of the built page, gzipped. */
+export function gzippedBytes(files: Iterable<string>): number {
   const assets = join(process.env.PLAYGROUND_BUILT ?? page, 'assets');
-  const sizes = { page: 0, gpujs: 0 };
-  for (const file of readdirSync(assets)) {
-    if (!/\.(js|css)$/.test(file)) continue;
-    const content = readFileSync(join(assets, file));
-    const bytes = gzipSync(content, { level: 9 }).length;
-    // The engine and the library come together, and only where nothing else starts.
-    if (content.includes('fixIntegerDivisionAccuracy')) sizes.gpujs += bytes;
-    else sizes.page += bytes;
-  }
-  return sizes;
+  return [...files].reduce(
+    (sum, file) => sum + gzipSync(readFileSync(join(assets, file)), { level: 9 }).length,
+    0,
+  );
+}
+
+/** Names of the page's scripts and styles, but for gpu.js and its engine, which few visits load. */
+export function bundleFiles(): string[] {
+  const assets = join(process.env.PLAYGROUND_BUILT ?? page, 'assets');
+  return readdirSync(assets).filter(
+    (file) =>
+      /\.(js|css)$/.test(file) &&
+      !readFileSync(join(assets, file)).includes('fixIntegerDivisionAccuracy'),
+  );
 }
 
 /** The same site from a server that knows no headers of isolation, such as a plain static host. */

@@ -82,6 +82,8 @@ export async function startRun(): Promise<void> {
   records.value = [];
   evaluations.value = [];
   samples.value = [];
+  // Asks the browser not to make room by deleting what is kept here.
+  void navigator.storage?.persist?.();
   const started = await attempt(() => engine.train(options.value));
   if (started) show(started);
   await refreshRuns();

@@ -208,6 +208,13 @@ const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
     },
   ],
   [
+    /^RUN_ELSEWHERE/,
+    {
+      en: 'Another tab of this browser has this run. Use that tab, or close it.',
+      es: 'Otra pestaña de este navegador tiene este entrenamiento. Usa esa pestaña, o ciérrala.',
+    },
+  ],
+  [
     /^RUN_BASE/,
     {
       en: 'This run trains another model. Load that model first (Chat, Model).',

@@ -23,7 +23,7 @@ import { Bench, voiceInfo } from './bench.js';
 import { prepareBatches, previewOf, type ReadData, readData } from './dataset.js';
 import * as inspect from './inspect.js';
 import { keptBases, removeKeptBase } from './kept-bases.js';
-import { RunStore, type StoredRun } from './run-store.js';
+import { holdRun, RunStore, type StoredRun } from './run-store.js';
 import { Talk } from './talk.js';
 import { newestCheckpoint, TrainingRun } from './training-run.js';
 
@@ -150,7 +150,11 @@ export class Engine implements EngineApi {
 
   /** Starts or goes on with a run; how it ends is told in events. */
   async #begin(store: RunStore, info: StoredRun, data: ReadData): Promise<RunInfo> {
-    const from = await newestCheckpoint(store);
+    const release = await holdRun(store.id);
+    const from = await newestCheckpoint(store).catch((error: unknown) => {
+      release();
+      throw error;
+    });
     const step = from?.step ?? 0;
     const { records, evaluations, samples } = await store.trace();
     const upTo = <T extends { readonly step: number }>(all: readonly T[]) =>
@@ -164,6 +168,7 @@ export class Engine implements EngineApi {
     this.#run = run;
     const ended = (status: RunInfo['status']) => {
       this.#run = null;
+      release();
       this.#send({ type: 'run', run: { ...run.info, status } });
     };
     run.work(from?.state ?? null, step).then(ended, async (error: Error) => {
@@ -230,7 +235,8 @@ export class Engine implements EngineApi {
 
   async deleteRun(id: string): Promise<void> {
     if (this.#run?.info.id === id) throw new QLoraError('BUSY', 'this run is under way');
-    await RunStore.remove(id);
+    const release = await holdRun(id);
+    await RunStore.remove(id).finally(release);
   }
 
   async useRun(id: string) {

@@ -1,3 +1,4 @@
+import { QLoraError } from '@qlorajs/errors';
 import type { FolderSource } from '@qlorajs/safetensors';
 import type { FolderContent, HistoryEntry, StepRecord } from '@qlorajs/session';
 import type { RunInfo, RunOptions, Sample } from '../protocol.js';
@@ -24,6 +25,23 @@ const EMPTY: RunTrace = { records: [], evaluations: [], samples: [] };
 const LAST = 'run_state.json';
 /** The last file of a finished adapter that is written. */
 const CONFIG = 'adapter_config.json';
+
+/**
+ * Holds a run for this tab.
+ * @returns lets go of it
+ * @throws QLoraError `RUN_ELSEWHERE` while another tab holds it
+ */
+export function holdRun(id: string): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    void navigator.locks.request(`run ${id}`, { ifAvailable: true }, (lock) => {
+      if (lock) return new Promise<void>((release) => resolve(release));
+      reject(
+        new QLoraError('RUN_ELSEWHERE', 'this run is under way in another tab of this browser'),
+      );
+      return null;
+    });
+  });
+}
 
 /** One run's folder in the browser's storage. */
 export class RunStore {
