@@ -25,9 +25,10 @@ export function launch(): Promise<Browser> {
 /** A page that remembers what its console complained about. */
 export async function openPage(
   browser: Browser,
-  options: Parameters<Browser['newPage']>[0] = {},
+  options: Parameters<Browser['newContext']>[0] = {},
 ): Promise<{ readonly page: Page; readonly complaints: string[] }> {
-  const page = await browser.newPage({ locale: 'es-ES', acceptDownloads: true, ...options });
+  const context = await browser.newContext({ locale: 'es-ES', acceptDownloads: true, ...options });
+  const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());

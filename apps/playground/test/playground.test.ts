@@ -1,4 +1,6 @@
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -347,18 +349,21 @@ describe.skipIf(!path)(`the playground in Chromium${reason ? `: skipped, ${reaso
 
   test('a model folder comes from this computer; folders that are none are explained', async () => {
     const folder = fileURLToPath(new URL('../../../packages/phi-nano/model/', import.meta.url));
-    const file = (name: string, content?: string) => ({
-      name,
-      mimeType: 'application/octet-stream',
-      buffer: content === undefined ? readFileSync(folder + name) : Buffer.from(content),
-    });
+    const scratch = mkdtempSync(join(tmpdir(), 'qlora-model-'));
+    // By their paths: 30 MB would have to pass through the debugger.
+    const file = (name: string, content?: string) => {
+      if (content === undefined) return folder + name;
+      const path = join(mkdtempSync(join(scratch, 'of-')), name);
+      writeFileSync(path, content);
+      return path;
+    };
     await page.getByRole('tab', { name: 'Chat' }).click();
     await page.getByText('Modelo', { exact: true }).click();
     const input = page.getByTestId('drop-model').locator('input[type=file]').first();
     const index = 'model.safetensors.index.json';
     const shard = (n: number) => `model-0000${n}-of-00003.safetensors`;
     const config = readFileSync(`${folder}config.json`, 'utf8');
-    const wrong: readonly (readonly [ReturnType<typeof file>[], RegExp])[] = [
+    const wrong: readonly (readonly [string[], RegExp])[] = [
       [[file('tokenizer.json')], /no tiene config\.json/],
       [[file('config.json', '{"model_type": "llama"}')], /es de otro tipo/],
       [[file('config.json')], /no tiene pesos/],
@@ -384,6 +389,7 @@ describe.skipIf(!path)(`the playground in Chromium${reason ? `: skipped, ${reaso
       .getByText(/^model,/)
       .waitFor();
     await page.getByRole('button', { name: 'Usar model (guardado)' }).waitFor();
+    rmSync(scratch, { recursive: true });
   });
 
   test('a model folder comes from an address, is kept in 4 bits and opens from there', async () => {
