@@ -27,6 +27,7 @@ beforeEach(() => {
   home = join(folder, `home-${count}`);
   hub.asked.length = 0;
   hub.meddle = () => false;
+  hub.storage = '';
   vi.stubEnv('HF_ENDPOINT', hub.url);
   vi.stubEnv('HF_HOME', home);
   for (const name of ['HF_TOKEN', 'HF_TOKEN_PATH', 'HF_HUB_CACHE', 'HF_HUB_OFFLINE'])
@@ -162,6 +163,15 @@ describe('tokens', () => {
     await hubBase(id, use());
     expect(tokens()).toContain('Bearer hf_two');
   });
+});
+
+test('a token does not follow a redirect to another host', async () => {
+  vi.stubEnv('HF_TOKEN', 'hf_one');
+  hub.storage = hub.url.replace('127.0.0.1', 'localhost');
+  await hubBase(id, use());
+  const stored = hub.asked.filter(({ path }) => path.startsWith('/storage/'));
+  expect(stored.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+  expect(stored[0].headers.host).toContain('localhost');
 });
 
 describe('refused', () => {

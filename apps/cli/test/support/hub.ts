@@ -16,6 +16,8 @@ export interface Asked {
 export interface Hub {
   readonly url: string;
   readonly asked: Asked[];
+  /** Before `/storage/…`, where large files are redirected to; '' is the same host. */
+  storage: string;
   /** Does something else than sending what is left of a file; true: it did. */
   meddle: (name: string, rest: Buffer, response: ServerResponse) => boolean;
   close(): Promise<void>;
@@ -60,7 +62,7 @@ export async function startHub(
     else if (path === `/${id}/resolve/${COMMIT}/${name}` && files.has(name)) {
       // Large files lie elsewhere.
       if (name.endsWith('.safetensors'))
-        response.writeHead(302, { location: `/storage/${name}` }).end();
+        response.writeHead(302, { location: `${hub.storage}/storage/${name}` }).end();
       else send(name, request.headers.range, response);
     } else response.writeHead(404, { 'x-error-code': 'RepoNotFound' }).end('{}');
   });
@@ -68,6 +70,7 @@ export async function startHub(
   const hub: Hub = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     asked: [],
+    storage: '',
     meddle: () => false,
     close: () =>
       new Promise((resolve) => {
