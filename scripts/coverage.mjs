@@ -8,5 +8,6 @@ const flags = [
   ...['--coverage.enabled', '--coverage.provider=v8', '--coverage.reporter=text'],
   ...['--coverage.reporter=json-summary', '--coverage.include=packages/*/src/**/*.ts'],
   ...['--coverage.include=apps/cli/src/**/*.ts', '--coverage.exclude=**/*.test.ts'],
+  ...['--coverage.reportOnFailure', '--exclude=**/test/browser/**'],
 ];
 stage('tests', () => tool('vitest', ['run', ...flags, ...process.argv.slice(2)]));
