@@ -1,4 +1,5 @@
 // Stands in for the backends of the model's tests: in a page, gpu.js alone.
+import { GOLDEN_TOLERANCES } from '@qlorajs/compute/testing';
 import { GPU } from 'gpu.js';
 import { createGpuJsBackend } from '../../../src/index.js';
 import { currentSettings } from './settings.js';
@@ -7,7 +8,7 @@ export const backends = [
   {
     name: 'gpujs',
     create: () => createGpuJsBackend({ GPU, mode: currentSettings().mode }),
-    tolerance: { absolute: 2e-4, gradient: 1e-3, loss: 1e-4 },
+    tolerance: GOLDEN_TOLERANCES.f32,
   },
 ];
 

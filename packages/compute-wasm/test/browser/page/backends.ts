@@ -1,4 +1,5 @@
 // Stands in for the backends of the model's tests: in a page, the CPU engine alone.
+import { GOLDEN_TOLERANCES } from '@qlorajs/compute/testing';
 import { createWasmBackend } from '../../../src/index.js';
 import { currentSettings } from './settings.js';
 
@@ -6,7 +7,7 @@ export const backends = [
   {
     name: 'wasm',
     create: () => createWasmBackend({ threads: currentSettings().threads }),
-    tolerance: { absolute: 2e-4, gradient: 1e-3, loss: 1e-4 },
+    tolerance: GOLDEN_TOLERANCES.f32,
   },
 ];
 
