@@ -268,7 +268,7 @@ describe.skipIf(!path)(`the playground in Chromium${reason ? `: skipped, ${reaso
     await prepareRun(page, 'pausado');
     await page.getByLabel(/Pasos como máximo/).fill('200');
     await page.getByRole('button', { name: 'Empezar a entrenar' }).click();
-    await page.getByRole('button', { name: 'Pausa' }).click();
+    await page.getByRole('button', { name: 'Pausa', exact: true }).click();
     await runAt(page, 'paused').waitFor();
     const second = await context.newPage();
     await second.goto(`${site.url}/#train`);
@@ -285,9 +285,9 @@ describe.skipIf(!path)(`the playground in Chromium${reason ? `: skipped, ${reaso
     await page.getByLabel('Tu mensaje').press('Enter');
     await page.locator('[data-testid=answer][data-done=true]').first().waitFor();
     await page.getByRole('tab', { name: 'Entrenar' }).click();
-    await page.getByRole('button', { name: 'Seguir' }).click();
+    await page.getByRole('button', { name: 'Seguir', exact: true }).click();
     await runAt(page, 'running').waitFor();
-    await page.getByRole('button', { name: 'Cancelar' }).click();
+    await page.getByRole('button', { name: 'Cancelar', exact: true }).click();
     await runAt(page, 'cancelled').waitFor();
     await page.getByRole('button', { name: 'Chatear con él' }).first().click();
     await page.getByRole('button', { name: 'Chat nuevo' }).click();
