@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from '../../scripts/bootstrap.mjs';
+import { bootstrap, root, turbo } from '../../scripts/bootstrap.mjs';
 
 /** Where the tarballs lie; ignored by git. */
 export const tarballs = join(root, '.packs');
@@ -18,8 +18,10 @@ export const published = ['packages', 'apps']
   })
   .filter(({ manifest }) => manifest.private !== true);
 
-/** Makes all tarballs anew from what was built. */
+/** Builds what is not, and makes all tarballs anew. */
 export function pack() {
+  bootstrap();
+  turbo(['build']);
   rmSync(tarballs, { recursive: true, force: true });
   mkdirSync(tarballs);
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));

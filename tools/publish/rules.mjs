@@ -16,6 +16,7 @@ const README_PARTS = [
   ['an install line', /```sh\nnpm install /],
   ['an example', /```ts\n/],
   ['an API table', /^\|[ -]+\|[ -]+\|/m],
+  ['figures', /^## (Figures|Size|Speed|Datasheet)|^\| size +\| value/m],
   ['what it does not do', /^## What it does not do/m],
 ];
 

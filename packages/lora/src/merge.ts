@@ -10,6 +10,15 @@ export interface LoraMatrices {
   readonly scaling: number;
 }
 
+/** row += four ranks of b a, one after the other; the row is read and written once. */
+function addFour(row: Float64Array, a: Float32Array, start: number, b: Float32Array, at: number) {
+  const width = row.length;
+  const [b0, b1, b2, b3] = [b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!];
+  const [a1, a2, a3] = [start + width, start + 2 * width, start + 3 * width];
+  for (let i = 0; i < width; i++)
+    row[i] = row[i]! + b0 * a[start + i]! + b1 * a[a1 + i]! + b2 * a[a2 + i]! + b3 * a[a3 + i]!;
+}
+
 function addUpdate(weight: Float32Array, { a, b, rank }: LoraMatrices, scaling: number): void {
   const inFeatures = a.length / rank;
   const outFeatures = b.length / rank;
@@ -19,11 +28,13 @@ function addUpdate(weight: Float32Array, { a, b, rank }: LoraMatrices, scaling: 
       `the weight has ${weight.length} elements, the update is [${outFeatures}, ${inFeatures}]; merge into the layer that the adapter was trained on`,
       { details: { size: weight.length, shape: [outFeatures, inFeatures] } },
     );
-  // One row of B A at a time, summed in float64 and rounded once.
+  // One row of B A at a time, summed in float64 in the order of the ranks and rounded once.
   const row = new Float64Array(inFeatures);
   for (let o = 0; o < outFeatures; o++) {
     row.fill(0);
-    for (let k = 0; k < rank; k++) {
+    let k = 0;
+    for (; k + 4 <= rank; k += 4) addFour(row, a, k * inFeatures, b, o * rank + k);
+    for (; k < rank; k++) {
       const factor = b[o * rank + k]!;
       const start = k * inFeatures;
       for (let i = 0; i < inFeatures; i++) row[i]! += factor * a[start + i]!;
