@@ -12,14 +12,15 @@ export interface Block {
   readonly text: string;
 }
 
-/** Every page for people: the READMEs at the root and of the command, SECURITY, CONTRIBUTING and docs/. */
+/** Every page for people: the READMEs at the root and of the apps, SECURITY, CONTRIBUTING and docs/. */
 export function pages(): string[] {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.md'))
     .map((file) => join('docs', file));
   const others = readdirSync(root).filter((file) => file.endsWith('.md'));
   const packages = readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`);
-  return [...others, 'apps/cli/README.md', 'examples/README.md', ...docs, ...packages];
+  const apps = ['apps/cli/README.md', 'apps/playground/README.md'];
+  return [...others, ...apps, 'examples/README.md', ...docs, ...packages];
 }
 
 export function readPage(page: string): string {
