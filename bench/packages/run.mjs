@@ -204,7 +204,7 @@ const benches = {
           forwardBackward: async () => ({ lossSum: 1, tokens: 1 }),
           evaluate: async () => ({ lossSum: 1, tokens: 1 }),
         },
-        optimizer: { zeroGrad() {}, step: async () => ({ gradNorm: 1, skipped: false }) },
+        optimizer: { zeroGrad() {}, gradNorm: async () => 1, step: async () => {} },
         train: {
           batchesPerEpoch: steps,
           batches: () => Array.from({ length: steps }, () => [1]),

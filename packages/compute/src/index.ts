@@ -77,6 +77,7 @@ export {
   counterUniform,
   mix32,
 } from './random.js';
+export { Readback } from './readback.js';
 export { createReferenceBackend, type ReferenceOptions } from './reference/backend.js';
 export {
   BYTES_PER_ELEMENT,

@@ -1,4 +1,4 @@
-import { type Backend, type Parameter, sizeOf, tensorFrom } from '@qlorajs/compute';
+import { type Backend, type Parameter, Readback, sizeOf, tensorFrom } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import { contiguous } from './contiguous.js';
 import { codeMapValues, type MomentBits, momentRanges, type Slot, stepSlot } from './moments.js';
@@ -28,8 +28,15 @@ export interface OptimizerState {
 export interface Optimizer {
   /** Bytes of the moments, on the device or not. */
   readonly stateBytes: number;
-  /** Clips, then updates every parameter; gradients stay as they are. */
-  step(learningRate: number): Promise<StepResult>;
+  /** Read together with the norm, in one transfer: losses of the same step may wait here. */
+  readonly readback: Readback;
+  /** 2-norm over all gradients, before clipping; flushes {@link readback}. */
+  gradNorm(): Promise<number>;
+  /**
+   * Clips, then updates every parameter; gradients stay as they are.
+   * @param gradNorm what {@link gradNorm} told of these gradients; computed where it is left out
+   */
+  step(learningRate: number, gradNorm?: number): Promise<StepResult>;
   /** Sets every gradient to zero. */
   zeroGrad(): void;
   state(): Promise<OptimizerState>;
@@ -132,6 +139,7 @@ export function createAdamW(
     ? tensorFrom(backend, codeMapValues(), [512], 'code maps of the moments')
     : null;
   const own = [squares, scale, ...(codeMaps ? [codeMaps] : [])];
+  const readback = new Readback(backend, 'losses and norm');
   const gradients = contiguous(parameters.map(({ grad }) => grad));
   let taken = 0;
 
@@ -139,13 +147,18 @@ export function createAdamW(
     gradients.forEach((x, i) => {
       ops.sumSquares({ x, out: squares, accumulate: i > 0 });
     });
-    return Math.sqrt((await backend.read(squares))[0]!);
+    const { tensor, values } = readback.reserve(1);
+    ops.axpby({ x: squares, out: tensor, alpha: 1, beta: 0 });
+    await readback.flush();
+    return Math.sqrt((await values)[0]!);
   };
 
   return {
     stateBytes: slots.reduce((total, { page }) => total + page.bytes, 0),
-    async step(learningRate) {
-      const norm = await gradNorm();
+    readback,
+    gradNorm,
+    async step(learningRate, known) {
+      const norm = known ?? (await gradNorm());
       if (!Number.isFinite(norm)) return { gradNorm: norm, skipped: true };
       ops.clipScale({ sumSquares: squares, maxNorm: maxGradNorm, out: scale });
       const shared = { step: taken + 1, scale, codeMaps };
@@ -156,6 +169,7 @@ export function createAdamW(
       return { gradNorm: norm, skipped: false };
     },
     zeroGrad() {
+      readback.clear();
       for (const out of gradients) ops.fill({ out, value: 0 });
     },
     async state() {
@@ -183,6 +197,7 @@ export function createAdamW(
       for (const { page } of slots) pager.free(page);
       if (!given) pager.dispose();
       for (const tensor of own) backend.free(tensor);
+      readback.dispose();
     },
   };
 }

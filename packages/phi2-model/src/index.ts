@@ -35,5 +35,5 @@ export {
   phiModules,
   phiTensors,
 } from './tensors.js';
-export type { BatchLoss, TrainOptions } from './training-pass.js';
+export type { BatchLoss, PendingLoss, TrainOptions } from './training-pass.js';
 export { Workspace } from './workspace.js';

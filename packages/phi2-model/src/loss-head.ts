@@ -1,4 +1,4 @@
-import type { Tensor } from '@qlorajs/compute';
+import type { Readback, Tensor } from '@qlorajs/compute';
 import type { Pass } from './pass.js';
 import { FINAL_NORM, headParametersBackward, normParametersBackward } from './saved-modules.js';
 
@@ -75,25 +75,27 @@ export interface LossGradient {
  * @param h f32 `[n, C]`: the last block's output
  * @param trainedRows the rows of h that carry a loss
  * @param labels what each of them must predict
- * @returns the sum of the losses in nats
+ * @param readback holds the losses until it is flushed
+ * @returns the sum of the losses in nats, once they are read
  */
-export async function lossHead(
+export function lossHead(
   pass: Pass,
   h: Tensor,
   trainedRows: Int32Array,
   labels: Int32Array,
   gradient: LossGradient | null,
+  readback: Readback,
 ): Promise<number> {
   const { backend, config, workspace, weights } = pass;
   const { ops } = backend;
   const width = config.hiddenSize;
   const total = trainedRows.length;
   if (gradient) ops.fill({ out: gradient.dh, value: 0 });
-  if (total === 0) return 0;
+  if (total === 0) return Promise.resolve(0);
   const ids = workspace.integers('head.rows', trainedRows);
   const targets = workspace.integers('head.labels', labels);
   const { hidden, normed, mean, rstd } = normTrainedRows(pass, h, ids);
-  const losses = workspace.get('head.losses', [total]);
+  const { tensor: losses, values } = readback.reserve(total);
   const dNormed = workspace.get('head.dNormed', [total, width]);
   const most = chunkRows(config.vocabSize);
   for (let start = 0; start < total; start += most) {
@@ -128,6 +130,7 @@ export async function lossHead(
     ops.layerNormBackward({ ...norm, dX: dHidden, accumulate: false });
     ops.scatterRows({ source: dHidden, ids, out: gradient.dh, width });
   }
-  const values = await backend.read(losses);
-  return values.reduce((sum, value) => sum + value, 0);
+  const lossSum = values.then((each) => each.reduce((sum, value) => sum + value, 0));
+  lossSum.catch(() => {}); // told where it is awaited, unless the pass fails first
+  return lossSum;
 }

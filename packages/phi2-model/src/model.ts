@@ -1,4 +1,4 @@
-import { type Backend, byteLengthOf, type Tensor, weightTensors } from '@qlorajs/compute';
+import { type Backend, byteLengthOf, Readback, type Tensor, weightTensors } from '@qlorajs/compute';
 import type { LoraAdapter, SavableModule, TargetShape } from '@qlorajs/lora';
 import type { Pager } from '@qlorajs/paged-optim';
 import { AdapterViews, checkMixed } from './adapter-view.js';
@@ -34,6 +34,7 @@ import { phiModules } from './tensors.js';
 import {
   type BatchLoss,
   type PagedPass,
+  type PendingLoss,
   pagedPass,
   straightPass,
   type TrainOptions,
@@ -66,6 +67,8 @@ export class PhiModel {
   readonly report: LoadReport;
   readonly rotary: RotaryTable;
   readonly workspace: Workspace;
+  /** Losses that are read at once. */
+  readonly #losses: Readback;
   #adapter: LoraAdapter | null = null;
   readonly #views: AdapterViews;
   readonly #pages: BlockPages | null;
@@ -86,6 +89,7 @@ export class PhiModel {
     this.#pages = pages;
     this.rotary = createRotaryTable(backend, config);
     this.workspace = new Workspace(backend);
+    this.#losses = new Readback(backend, 'losses');
     this.#views = new AdapterViews(this.workspace, weights, config.hiddenSize);
   }
 
@@ -280,16 +284,46 @@ export class PhiModel {
     const pass = this.#beginBatch(batch);
     const { rows, labels } = trainedPositions(batch);
     const h = this.runBlocks(pass, this.embed(pass, batch.inputIds));
-    const lossSum = await after(h, (last) => lossHead(pass, last, rows, labels, null));
-    return { lossSum, tokens: rows.length };
+    return this.#read(() =>
+      after(h, (last) => ({
+        lossSum: lossHead(pass, last, rows, labels, null, this.#losses),
+        tokens: rows.length,
+      })),
+    );
   }
 
   /**
    * Forward and backward of one micro-batch; the adapter's gradients accumulate.
    * Gradient checkpointing (https://arxiv.org/abs/1604.06174) trades one more forward of every block
    * for keeping a single block's activations.
+   * @returns with a `readback`, as soon as the work is recorded: the loss comes with the flush of that
    */
-  async forwardBackward(batch: LabelledBatch, options: TrainOptions): Promise<BatchLoss> {
+  forwardBackward(
+    batch: LabelledBatch,
+    options: TrainOptions & { readonly readback: Readback },
+  ): Promise<PendingLoss>;
+  forwardBackward(batch: LabelledBatch, options: TrainOptions): Promise<BatchLoss>;
+  async forwardBackward(
+    batch: LabelledBatch,
+    options: TrainOptions & { readonly readback?: Readback },
+  ): Promise<PendingLoss | BatchLoss> {
+    const { readback } = options;
+    if (readback) return this.#accumulate(batch, options, readback);
+    return this.#read(() => this.#accumulate(batch, options, this.#losses));
+  }
+
+  /** Reads the one loss that `work` leaves on the device. */
+  async #read(work: () => MaybePromise<PendingLoss>): Promise<BatchLoss> {
+    const { lossSum, tokens } = await work();
+    await this.#losses.flush();
+    return { lossSum: await lossSum, tokens };
+  }
+
+  async #accumulate(
+    batch: LabelledBatch,
+    options: TrainOptions,
+    readback: Readback,
+  ): Promise<PendingLoss> {
     const { dropoutSeed, firstToken, inputPager, normalizer } = options;
     this.#views.expire(this.#adapter); // the optimizer may have stepped since
     const pass = this.#beginBatch(batch, dropoutSeed, undefined, firstToken);
@@ -298,10 +332,10 @@ export class PhiModel {
     addNeftuneNoise(pass, embedded, options.neftuneNoiseAlpha ?? 0);
     const dh = this.workspace.get('dHidden', shape);
     const { gradientCheckpointing: checkpointing = true } = options;
-    const args = { pass, batch, embedded, dh, checkpointing, normalizer };
+    const args = { pass, batch, embedded, dh, checkpointing, normalizer, readback };
     const inputs = this.#inputs(shape, inputPager);
     try {
-      if (!this.#pages && !inputPager) return await straightPass(args);
+      if (!this.#pages && !inputPager) return straightPass(args);
       const onBlock: PagedPass['onBlock'] = async (layer, direction, work) =>
         this.#pages ? this.#pages.on(layer, direction, work) : work();
       return await pagedPass({ ...args, inputs, onBlock });
@@ -338,6 +372,7 @@ export class PhiModel {
     this.attach(null);
     this.#views.dispose();
     this.workspace.dispose();
+    this.#losses.dispose();
     this.#inputPages?.dispose();
     this.#pages?.dispose();
     for (const tensor of this.#pages ? outerTensors(this.weights) : allTensors(this.weights))

@@ -1,4 +1,4 @@
-import type { Tensor } from '@qlorajs/compute';
+import type { Readback, Tensor } from '@qlorajs/compute';
 import type { Pager } from '@qlorajs/paged-optim';
 import { type LabelledBatch, trainedPositions } from './batch.js';
 import { blockActivations, blockForward } from './block.js';
@@ -11,6 +11,13 @@ import { replayed } from './replay.js';
 /** The sum of a batch's losses, in nats, and how many tokens it is over. */
 export interface BatchLoss {
   readonly lossSum: number;
+  readonly tokens: number;
+}
+
+/** A {@link BatchLoss} that is still on the device. */
+export interface PendingLoss {
+  /** Known once its {@link Readback} is flushed. */
+  readonly lossSum: Promise<number>;
   readonly tokens: number;
 }
 
@@ -41,6 +48,8 @@ export interface TrainingPass {
   readonly checkpointing: boolean;
   /** Divides every gradient. */
   readonly normalizer: number;
+  /** Where the losses wait. */
+  readonly readback: Readback;
 }
 
 /** What it needs where weights or inputs of blocks are not always on the device. */
@@ -54,16 +63,14 @@ const savedFor = (pass: Pass, checkpointing: boolean) => (layer: number) =>
   blockActivations(pass, checkpointing ? 'block' : `block.${layer}`);
 
 /** The loss after the last block; dh becomes the gradient of its output. */
-function lossAt({ pass, batch, dh, normalizer }: TrainingPass, h: Tensor) {
+function lossAt({ pass, batch, dh, normalizer, readback }: TrainingPass, h: Tensor): PendingLoss {
   const { rows, labels } = trainedPositions(batch);
-  // Read at the end: the device goes on while the loss travels.
-  const lossSum = lossHead(pass, h, rows, labels, { scale: 1 / normalizer, dh });
-  lossSum.catch(() => {}); // told where it is awaited, unless the backward fails first
-  return { lossSum, tokens: rows.length };
+  const gradient = { scale: 1 / normalizer, dh };
+  return { lossSum: lossHead(pass, h, rows, labels, gradient, readback), tokens: rows.length };
 }
 
 /** Forward and backward with everything on the device; the adapter's gradients accumulate. */
-export async function straightPass(args: TrainingPass): Promise<BatchLoss> {
+export function straightPass(args: TrainingPass): PendingLoss {
   const { pass, batch, embedded, dh, checkpointing } = args;
   const { layers } = pass.config;
   const activations = savedFor(pass, checkpointing);
@@ -75,7 +82,7 @@ export async function straightPass(args: TrainingPass): Promise<BatchLoss> {
     for (let layer = 0; layer < layers; layer++)
       blockForward(pass, layer, inputs[layer], inputs[layer + 1], activations(layer));
   });
-  const { lossSum, tokens } = lossAt(args, inputs[layers]);
+  const loss = lossAt(args, inputs[layers]);
   replayed(pass, `backward, ${kept}`, () => {
     for (let layer = layers - 1; layer >= 0; layer--) {
       // The last block's activations are still there: only earlier ones are computed again.
@@ -85,11 +92,11 @@ export async function straightPass(args: TrainingPass): Promise<BatchLoss> {
     }
   });
   embeddingBackward(pass, batch.inputIds, dh);
-  return { lossSum: await lossSum, tokens };
+  return loss;
 }
 
 /** The same, a block at a time: what it needs is brought to the device before it. */
-export async function pagedPass(args: PagedPass): Promise<BatchLoss> {
+export async function pagedPass(args: PagedPass): Promise<PendingLoss> {
   const { pass, batch, embedded, dh, inputs, checkpointing, onBlock } = args;
   const { layers } = pass.config;
   const activations = savedFor(pass, checkpointing);
@@ -100,7 +107,7 @@ export async function pagedPass(args: PagedPass): Promise<BatchLoss> {
     inputs.release(layer, false);
     h = out;
   }
-  const { lossSum, tokens } = lossAt(args, h);
+  const loss = lossAt(args, h);
   for (let layer = layers - 1; layer >= 0; layer--) {
     const input = await inputs.use(layer, 'read');
     await onBlock(layer, -1, () => {
@@ -111,7 +118,7 @@ export async function pagedPass(args: PagedPass): Promise<BatchLoss> {
     inputs.release(layer, true);
   }
   embeddingBackward(pass, batch.inputIds, dh);
-  return { lossSum: await lossSum, tokens };
+  return loss;
 }
 
 /** Gradients of the embedding, or of its trained rows. */

@@ -4,6 +4,12 @@ export interface Loss {
   readonly tokens: number;
 }
 
+/** A loss that may still be on a device: then it is known with the norm of the gradients. */
+export interface PendingLoss {
+  readonly lossSum: number | Promise<number>;
+  readonly tokens: number;
+}
+
 /** What the loop needs of a model: gradients accumulate until the optimizer clears them. */
 export interface TrainableModel<B> {
   forwardBackward(
@@ -14,15 +20,17 @@ export interface TrainableModel<B> {
       /** Unsigned 32-bit, another for every micro-batch. */
       readonly dropoutSeed: number;
     },
-  ): Promise<Loss>;
+  ): Promise<PendingLoss>;
   evaluate(batch: B): Promise<Loss>;
 }
 
 /** What the loop needs of an optimizer. */
 export interface TrainerOptimizer {
   zeroGrad(): void;
-  /** `skipped`: the gradients were not finite and nothing was changed. */
-  step(learningRate: number): Promise<{ readonly gradNorm: number; readonly skipped: boolean }>;
+  /** 2-norm over all gradients. When it is known, so are the losses of the step: one transfer brings both. */
+  gradNorm(): Promise<number>;
+  /** Called with what `gradNorm` told, when that and the losses are finite. */
+  step(learningRate: number, gradNorm: number): Promise<unknown>;
 }
 
 /** Where batches come from; the same epoch number always gives the same batches. */

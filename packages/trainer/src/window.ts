@@ -30,19 +30,18 @@ async function accumulate<B>(
   seeds: readonly number[],
   normalizer: number,
   parts: Parameters<typeof takeWindow<B>>[3],
-): Promise<{ readonly bad: B[]; readonly lossSum: number }> {
+): Promise<{ readonly losses: readonly number[]; readonly gradNorm: number }> {
+  const { model, optimizer } = parts;
   for (;;) {
-    const bad: B[] = [];
-    let lossSum = 0;
-    parts.optimizer.zeroGrad();
+    optimizer.zeroGrad();
     try {
+      const pending: (number | Promise<number>)[] = [];
       for (const [i, batch] of batches.entries()) {
         const options = { normalizer, dropoutSeed: seeds[i]! };
-        const result = await parts.model.forwardBackward(batch, options);
-        if (!Number.isFinite(result.lossSum)) bad.push(batch);
-        lossSum += result.lossSum;
+        pending.push((await model.forwardBackward(batch, options)).lossSum);
       }
-      return { bad, lossSum };
+      const gradNorm = await optimizer.gradNorm();
+      return { losses: await Promise.all(pending), gradNorm };
     } catch (error) {
       if (!parts.mend?.(error)) throw error;
     }
@@ -67,10 +66,11 @@ export async function takeWindow<B>(
   const { optimizer, train } = parts;
   const trainedTokens = batches.reduce((total, batch) => total + train.trainedTokens(batch), 0);
   const seeds = batches.map((_, i) => dropoutSeed(seed, firstMicroBatch + i));
-  const { bad, lossSum } = await accumulate(batches, seeds, trainedTokens, parts);
-  const loss = lossSum / trainedTokens;
-  const { gradNorm, skipped } =
-    bad.length > 0 ? { gradNorm: Number.NaN, skipped: true } : await optimizer.step(learningRate);
+  const { losses, gradNorm } = await accumulate(batches, seeds, trainedTokens, parts);
+  const loss = losses.reduce((sum, each) => sum + each, 0) / trainedTokens;
+  const bad = batches.filter((_, i) => !Number.isFinite(losses[i]));
+  const skipped = bad.length > 0 || !Number.isFinite(gradNorm);
+  if (!skipped) await optimizer.step(learningRate, gradNorm);
   const blamed = bad.length > 0 ? bad : batches;
   const { describe } = train;
   const skippedBatch =

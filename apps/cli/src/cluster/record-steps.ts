@@ -36,7 +36,7 @@ export async function recordSteps(
       },
       evaluate: async () => loss,
     },
-    optimizer: { zeroGrad() {}, step: async () => ({ gradNorm: 0, skipped: false }) },
+    optimizer: { zeroGrad() {}, gradNorm: async () => 0, step: async () => {} },
     train: source,
     learningRate: options.learningRate,
     schedule: plan.type,

@@ -3,8 +3,10 @@ import { basename, join } from 'node:path';
 import {
   adapterFiles,
   BestAdapter,
+  endsWithBest,
   formatTrainerState,
   History,
+  loopOptions,
   modelCard,
   planRun,
   plotLosses,
@@ -75,7 +77,7 @@ export class TrainingRun {
     this.#logs = new RunLogs(options, ui);
     this.#display = new TrainDisplay(ui, progress, memory);
     this.#best = new BestAdapter(adapter, resumed?.best ?? null);
-    this.#endsWithBest = options.loadBestModelAtEnd || options.earlyStoppingPatience > 0;
+    this.#endsWithBest = endsWithBest(options);
     const parameters = job.baseParameters + job.adapterParameters;
     this.#state = stateOptions(options, this.#plan, parameters);
     this.#keeper = new CheckpointKeeper(job, ui, this.#best, this.#state);
@@ -108,30 +110,8 @@ export class TrainingRun {
   }
 
   async #loop(resume: LoopState, signal: AbortSignal): Promise<TrainResult> {
-    const { options, optimizer, train: source, evaluation } = this.#job;
-    const { type, warmupSteps, decay } = this.#plan;
     const model = trainable(this.#job, this.#ui);
-    const events = train({
-      model,
-      mend: (error) => model.mend(error),
-      optimizer,
-      train: source,
-      evaluation: evaluation ?? undefined,
-      learningRate: options.learningRate,
-      schedule: type,
-      warmupSteps,
-      decay,
-      epochs: options.numTrainEpochs,
-      maxSteps: options.maxSteps,
-      gradientAccumulationSteps: options.gradientAccumulationSteps,
-      seed: options.seed,
-      evalSteps: options.evalSteps,
-      saveSteps: options.saveSteps,
-      earlyStoppingPatience: options.earlyStoppingPatience,
-      maxSkippedSteps: options.maxSkippedSteps,
-      resume,
-      signal,
-    });
+    const events = train(loopOptions({ ...this.#job, plan: this.#plan, model, resume, signal }));
     for (;;) {
       const next = await events.next();
       if (next.done) return next.value;

@@ -138,6 +138,8 @@ export const en = {
     truncation: 'What happens to longer rows',
     train_on: 'Which tokens are learnt',
     eval_split: 'Share of rows held out to evaluate',
+    eval_steps: 'Evaluate every so many steps (0: at the end)',
+    early_stopping_patience: 'Stop after so many evaluations without a better one (0: never)',
     optim: 'Optimizer',
     seed: 'Seed',
     save_steps: 'Steps between two checkpoints',

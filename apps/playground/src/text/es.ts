@@ -138,6 +138,8 @@ export const es: Words = {
     truncation: 'Qué pasa con filas más largas',
     train_on: 'Qué tokens se aprenden',
     eval_split: 'Parte de las filas que se aparta para evaluar',
+    eval_steps: 'Evaluar cada tantos pasos (0: al final)',
+    early_stopping_patience: 'Parar tras tantas evaluaciones sin mejora (0: nunca)',
     optim: 'Optimizador',
     seed: 'Semilla',
     save_steps: 'Pasos entre dos puntos de control',

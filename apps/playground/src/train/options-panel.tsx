@@ -68,6 +68,8 @@ function Advanced() {
           onChange={(value) => setOption('trainOn', value)}
         />
         <Numeric option="evalSplit" name="eval_split" min={0} max={0.9} step={0.05} optional />
+        <Numeric option="evalSteps" name="eval_steps" min={0} />
+        <Numeric option="earlyStoppingPatience" name="early_stopping_patience" min={0} />
         <SelectField
           label={labels().optim}
           name="optim"

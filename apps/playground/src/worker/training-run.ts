@@ -10,10 +10,12 @@ import {
   type CheckpointState,
   checkpointFiles,
   createPagers,
+  endsWithBest,
   formatRunState,
   formatTrainerState,
   generationOptions,
   History,
+  loopOptions,
   loraConfig,
   modelCard,
   type Notices,
@@ -25,13 +27,20 @@ import {
   readCheckpoint,
   type StateOptions,
   startAdapter,
+  stateOptions,
   systemMessage,
   tokensOf,
   trainable,
   type Voice,
   withDefaults,
 } from '@qlorajs/session';
-import { INITIAL_STATE, type LoopState, type TrainResult, train } from '@qlorajs/trainer';
+import {
+  type EvaluationEvent,
+  INITIAL_STATE,
+  type LoopState,
+  type TrainResult,
+  train,
+} from '@qlorajs/trainer';
 import type { EngineEvent, RunInfo, RunStatus } from '../protocol.js';
 import type { Bench } from './bench.js';
 import { prepareBatches, type ReadData } from './dataset.js';
@@ -170,6 +179,7 @@ export class TrainingRun {
         await this.#save(loop, state);
       } else if (event.type === 'evaluation') {
         const entry = loop.history.evaluation(event);
+        await loop.evaluated(event);
         this.#trace.evaluations = [...this.#trace.evaluations, entry];
         send({ type: 'evaluation', entry });
       } else {
@@ -257,31 +267,21 @@ class Loop {
 
   start(resume: LoopState, signal: AbortSignal) {
     const { options } = this.#run;
-    const { model } = this.#parts.bench.loaded;
-    const trained = trainable(
-      { model, options, pagers: createPagers(this.#parts.bench.backend, options) },
-      this.#parts.notices,
+    const { bench, notices } = this.#parts;
+    const optimizer = this.#optimizer;
+    const pagers = createPagers(bench.backend, options);
+    const parts = { model: bench.loaded.model, options, pagers, optimizer };
+    const model = trainable(parts, notices);
+    const { train: source, evaluation } = this.#prepared;
+    const { plan } = this;
+    return train(
+      loopOptions({ options, plan, model, optimizer, train: source, evaluation, resume, signal }),
     );
-    return train({
-      model: trained,
-      mend: (error) => trained.mend(error),
-      optimizer: this.#optimizer,
-      train: this.#prepared.train,
-      evaluation: this.#prepared.evaluation ?? undefined,
-      learningRate: options.learningRate,
-      schedule: this.plan.type,
-      warmupSteps: this.plan.warmupSteps,
-      decay: this.plan.decay,
-      epochs: options.numTrainEpochs,
-      maxSteps: options.maxSteps,
-      gradientAccumulationSteps: options.gradientAccumulationSteps,
-      seed: options.seed,
-      evalSteps: options.evalSteps,
-      saveSteps: options.saveSteps,
-      maxSkippedSteps: options.maxSkippedSteps,
-      resume,
-      signal,
-    });
+  }
+
+  /** Keeps the adapter of the best evaluation, where the run ends with it. */
+  async evaluated(event: EvaluationEvent): Promise<void> {
+    if (event.best && endsWithBest(this.#run.options)) await this.#best.remember();
   }
 
   get #baseParameters(): number {
@@ -294,17 +294,8 @@ class Loop {
   }
 
   get #state(): StateOptions {
-    const { options } = this.#run;
-    return {
-      plan: this.plan,
-      numTrainEpochs: options.numTrainEpochs,
-      loggingSteps: options.loggingSteps,
-      evalSteps: options.evalSteps,
-      saveSteps: options.saveSteps,
-      batchSize: options.perDeviceTrainBatchSize,
-      earlyStoppingPatience: 0,
-      parameters: this.#baseParameters + this.#adapterParameters,
-    };
+    const parameters = this.#baseParameters + this.#adapterParameters;
+    return stateOptions(this.#run.options, this.plan, parameters);
   }
 
   #files() {
@@ -334,9 +325,11 @@ class Loop {
     const { options } = this.#run;
     const { base } = this.#parts.bench.loaded;
     const { backend } = this.#parts.bench;
+    if (endsWithBest(options)) this.#best.restore();
     const files = await this.#files();
     const losses = figures.entries.flatMap((entry) => ('loss' in entry ? [entry.loss] : []));
-    const after = this.#trace.evaluations.at(-1)?.eval_loss;
+    const restored = endsWithBest(options) ? figures.best?.loss : undefined;
+    const after = restored ?? this.#trace.evaluations.at(-1)?.eval_loss;
     const records = this.#trace.records;
     const speed = records.reduce((sum, each) => sum + each.tokens_per_second, 0) / records.length;
     const summary = {

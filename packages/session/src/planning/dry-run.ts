@@ -29,7 +29,10 @@ export interface BatchShape {
 
 /** Options that decide how much memory a step takes. */
 export type MemoryOptions = PagingOptions &
-  Pick<TrainingOptions, 'loadIn4bit' | 'bnb4bitUseDoubleQuant' | 'loraDropout'>;
+  Pick<
+    TrainingOptions,
+    'loadIn4bit' | 'bnb4bitUseDoubleQuant' | 'loraDropout' | 'gradientAccumulationSteps'
+  >;
 
 /** What is run dry. */
 export interface DryRunArgs {
@@ -84,8 +87,12 @@ async function run(backend: Backend, args: DryRunArgs): Promise<void> {
   model.attach(adapter);
   const moments = options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit';
   const optimizer = createAdamW(backend, adapter.parameters(), { moments, pager: pagers.states });
+  const { readback } = optimizer;
+  // Losses of the other micro-batches of a step wait beside those of this one.
+  const others = (options.gradientAccumulationSteps - 1) * train.trainedTokens;
+  if (others > 0) readback.reserve(others);
   await model.forwardBackward(batchOf(train), {
-    ...{ normalizer: 1, dropoutSeed: 0, inputPager: pagers.inputs },
+    ...{ normalizer: 1, dropoutSeed: 0, inputPager: pagers.inputs, readback },
     gradientCheckpointing: options.gradientCheckpointing !== false,
   });
   await optimizer.step(0);

@@ -27,6 +27,7 @@ const train: BatchShape = { batchSize: 2, length: 48, trainedTokens: 70, packed:
 const OPTIONS: MemoryOptions = {
   ...{ optim: 'adamw', gradientCheckpointing: true, baseOffload: false, vramBudget: undefined },
   ...{ loadIn4bit: true, bnb4bitUseDoubleQuant: true, loraDropout: 0.1 },
+  gradientAccumulationSteps: 1,
 };
 const argsFor = (options: Partial<MemoryOptions> = {}): DryRunArgs => ({
   ...{ engine: { name: 'wasm' }, config, lora, train, evaluation: null },
@@ -57,6 +58,7 @@ async function measured(options: MemoryOptions): Promise<number> {
   const optimizer = createAdamW(backend, adapter.parameters(), { moments, pager: pagers.states });
   await model.forwardBackward(batchOf(train), {
     ...{ normalizer: 70, dropoutSeed: 1, inputPager: pagers.inputs },
+    readback: optimizer.readback,
     gradientCheckpointing: options.gradientCheckpointing !== false,
   });
   await optimizer.step(1e-3);

@@ -39,12 +39,13 @@ async function run(backend: Backend, autoFit: boolean, perDeviceTrainBatchSize =
   };
   const told: string[] = [];
   const ui = { warn: (text: string) => told.push(text) };
-  const job = { model, options, pagers: {} } as unknown as TrainableParts;
+  const optimizer = createAdamW(backend, adapter.parameters());
+  const job = { model, options, pagers: {}, optimizer } as unknown as TrainableParts;
   const trained = trainable(job, ui);
   backend.resetPeak();
   const loop = train({
     ...{ model: trained, mend: (error: unknown) => trained.mend(error) },
-    optimizer: createAdamW(backend, adapter.parameters()),
+    optimizer,
     train: {
       ...{ batchesPerEpoch: 1, batches: () => [EIGHT] },
       ...{ trainedTokens: () => 4 * tinyTokens, tokens: () => 48 },

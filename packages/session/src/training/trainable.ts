@@ -1,5 +1,6 @@
 import type { Batch } from '@qlorajs/dataset';
 import { isQLoraError } from '@qlorajs/errors';
+import type { Optimizer } from '@qlorajs/paged-optim';
 import type { PhiModel } from '@qlorajs/phi2-model';
 import type { TrainableModel } from '@qlorajs/trainer';
 import type { Notices } from '../notices.js';
@@ -22,27 +23,34 @@ export interface TrainableParts {
     'gradientCheckpointing' | 'neftuneNoiseAlpha' | 'autoFit' | 'perDeviceTrainBatchSize'
   >;
   readonly pagers: Pick<Pagers, 'inputs'>;
+  /** Its read-back brings the losses, too. */
+  readonly optimizer: Pick<Optimizer, 'readback'>;
 }
 
 /** The model as the loop sees it; between micro-batches Ctrl-C gets its turn. */
-export function trainable({ model, options, pagers }: TrainableParts, notices: Notices): Trainable {
+export function trainable(parts: TrainableParts, notices: Notices): Trainable {
+  const { model, options, pagers, optimizer } = parts;
   const { gradientCheckpointing, neftuneNoiseAlpha, autoFit } = options;
   const settings = {
     neftuneNoiseAlpha,
     gradientCheckpointing: gradientCheckpointing !== false,
     inputPager: pagers.inputs,
+    readback: optimizer.readback,
   };
   let rows = options.perDeviceTrainBatchSize;
   return {
     async forwardBackward(batch, how) {
-      const sum = { lossSum: 0, tokens: 0 };
+      const losses: Promise<number>[] = [];
+      let tokens = 0;
       for (const { batch: part, firstToken } of splitBatch(batch, rows)) {
         const loss = await model.forwardBackward(part, { ...how, ...settings, firstToken });
-        sum.lossSum += loss.lossSum;
-        sum.tokens += loss.tokens;
+        losses.push(loss.lossSum);
+        tokens += loss.tokens;
         await turn();
       }
-      return sum;
+      const lossSum = Promise.all(losses).then((all) => all.reduce((sum, each) => sum + each, 0));
+      lossSum.catch(() => {}); // told by the read-back
+      return { lossSum, tokens };
     },
     async evaluate(batch) {
       const loss = await model.evaluate(batch);
