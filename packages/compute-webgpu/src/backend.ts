@@ -1,6 +1,7 @@
 /// <reference types="@webgpu/types" />
 import type { Backend, DType, Tensor, TensorData } from '@qlorajs/compute';
 import { sizeOf } from '@qlorajs/compute';
+import { bindDecoding } from './decoding/bind.js';
 import { Faults } from './device/faults.js';
 import { DeviceMemory } from './device/memory.js';
 import type { PlannedProgram } from './device/pipelines.js';
@@ -76,6 +77,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     scratch: new Scratch(memory, recorder),
   };
   const product = new HeldProduct(engine);
+  const decoding = bindDecoding(engine, product);
   // Dawn's process-wide object must stay reachable for as long as anything runs.
   let held: GPU | null = gpu;
   return {
@@ -95,6 +97,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       workgroupMemoryBytes: limits.maxComputeWorkgroupStorageSize,
     },
     ops: bindOps(engine, product),
+    decoding,
     empty(dtype: DType, shape: readonly number[], label = ''): Tensor {
       faults.check();
       return memory.allocate(dtype, shape, label);
@@ -123,6 +126,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       product.release(tensor);
       recorder.flush();
       recorder.forget(storageOf(tensor));
+      decoding.release(tensor);
       memory.release(tensor);
     },
     replay(key, work): void {

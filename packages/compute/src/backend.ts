@@ -1,3 +1,4 @@
+import type { Decoding } from './decoding/decoding.js';
 import type { MemoryUsage, Reclaim } from './memory-counter.js';
 import type { Ops } from './ops.js';
 import type { DType, Tensor, TensorData } from './tensor.js';
@@ -15,6 +16,8 @@ export interface Backend {
   /** Facts for people: threads, adapter, features. */
   readonly info: Readonly<Record<string, string | number | boolean>>;
   readonly ops: Ops;
+  /** Absent from engines to which the operations are as good. */
+  readonly decoding?: Decoding;
   /**
    * A new tensor, filled with zeros.
    * @throws QLoraError `COMPUTE_OUT_OF_MEMORY` when the device has no room.

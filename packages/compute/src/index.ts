@@ -5,6 +5,16 @@ export {
   type Counts,
   createCountingBackend,
 } from './counting/backend.js';
+export {
+  type AdaptedLinear,
+  type ChooseTokenArgs,
+  checkChooseToken,
+  checkDecodeBlock,
+  type DecodeBlockArgs,
+  type DecodedLinear,
+  type Decoding,
+  type LowRankUpdate,
+} from './decoding/decoding.js';
 export { MemoryCounter, type MemoryUsage, type Reclaim } from './memory-counter.js';
 export { type AdamWArgs, checkAdamW } from './ops/adamw/op.js';
 export {

@@ -1,7 +1,9 @@
+export { type DecodingCase, decodingCases } from './decoding/cases.js';
 export { compareValues, type Mismatch } from './testing/compare.js';
 export { checkCase, type OpCase, randomTensor } from './testing/op-case.js';
 export { opCases } from './testing/op-cases.js';
 export {
+  DECODING_TOLERANCES,
   GOLDEN_TOLERANCES,
   type GoldenTolerance,
   HALF_OP_TOLERANCES,

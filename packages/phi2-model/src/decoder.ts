@@ -102,7 +102,7 @@ export class Decoder {
     return this.#layers;
   }
 
-  /** @internal Counts tokens whose keys and values were written. */
+  /** @internal Counts tokens whose keys and values were written: those beyond are as if they never had been. */
   advance(count: number): void {
     this.#length += count;
   }
@@ -116,7 +116,8 @@ export class Decoder {
   }
 }
 
-function checkRoom({ length, capacity }: Decoder, count: number): void {
+/** @throws QLoraError `PHI_CONTEXT` */
+export function checkRoom({ length, capacity }: Decoder, count: number): void {
   if (count > 0 && length + count <= capacity) return;
   throw new QLoraError(
     'PHI_CONTEXT',

@@ -1,7 +1,8 @@
+import { Ahead } from './ahead.js';
 import { Decoder } from './decoder.js';
 import type { PhiModel } from './model.js';
 import type { SampledToken } from './sampler.js';
-import { type FinishReason, Sequence, type SequenceOptions } from './sequence.js';
+import { type Chosen, type FinishReason, Sequence, type SequenceOptions } from './sequence.js';
 
 /** How to answer. */
 export interface GenerateOptions extends SequenceOptions {
@@ -25,16 +26,22 @@ export async function* generate(
 ): AsyncGenerator<SampledToken, FinishReason> {
   const decoder = options.decoder ?? new Decoder(model);
   const sequence = new Sequence([...(options.history ?? []), ...ids], model.config, options);
+  const ahead = Ahead.of(model, decoder, sequence);
+  const after = async (id: number): Promise<Chosen> =>
+    ahead
+      ? sequence.accept(await ahead.next(id), decoder)
+      : sequence.choose(await decoder.read([id]), decoder);
   try {
-    let next = ids;
+    if (options.signal?.aborted) return 'aborted';
+    let { token, finished } = sequence.choose(await decoder.read(ids), decoder);
     for (;;) {
-      if (options.signal?.aborted) return 'aborted';
-      const { token, finished } = sequence.choose(await decoder.read(next), decoder);
       if (token) yield token;
       if (finished) return finished;
-      next = [token!.id];
+      if (options.signal?.aborted) return 'aborted';
+      ({ token, finished } = await after(token!.id));
     }
   } finally {
+    ahead?.dispose();
     if (!options.decoder) decoder.dispose();
   }
 }

@@ -1,8 +1,9 @@
 import type { LoraAdapter } from '@qlorajs/lora';
+import { Ahead } from './ahead.js';
 import { Decoder } from './decoder.js';
 import type { PhiModel } from './model.js';
 import type { SampledToken } from './sampler.js';
-import { type FinishReason, Sequence, type SequenceOptions } from './sequence.js';
+import { type Chosen, type FinishReason, Sequence, type SequenceOptions } from './sequence.js';
 import { TokenQueue } from './token-queue.js';
 
 /** How a pool shares the model. */
@@ -36,6 +37,8 @@ interface Row {
   readonly queue: TokenQueue;
   readonly sequence: Sequence;
   decoder: Decoder | null;
+  /** While it is the only answer under way; null where the host has to choose. */
+  ahead: Ahead | null;
   /** Prompt tokens read. */
   read: number;
   /** The token that was chosen and not yet read. */
@@ -81,7 +84,7 @@ export class GenerationPool {
     request: PoolRequest,
   ): AsyncGenerator<SampledToken, FinishReason> {
     const row: Row = {
-      ...{ ids, request, queue: new TokenQueue(), decoder: null },
+      ...{ ids, request, queue: new TokenQueue(), decoder: null, ahead: null },
       sequence: new Sequence(ids, this.#model.config, request),
       ...{ read: 0, next: null, cancelled: false },
     };
@@ -117,7 +120,9 @@ export class GenerationPool {
   }
 
   #end(row: Row, reason: FinishReason | { readonly error: unknown }): void {
+    row.ahead?.dispose();
     row.decoder?.dispose();
+    row.ahead = null;
     row.decoder = null;
     this.#running = this.#running.filter((each) => each !== row);
     const at = this.#waiting.indexOf(row);
@@ -132,6 +137,7 @@ export class GenerationPool {
       const { maxNewTokens = 256, adapter } = row.request;
       try {
         row.decoder = new Decoder(this.#model, row.ids.length + maxNewTokens, adapter);
+        row.ahead = Ahead.of(this.#model, row.decoder, row.sequence);
         this.#running.push(row);
       } catch (error) {
         this.#end(row, { error });
@@ -157,6 +163,13 @@ export class GenerationPool {
     const rows = this.#running.filter(({ next }) => next !== null);
     if (rows.length === 0) return;
     try {
+      const [row] = rows;
+      if (row.ahead && this.#running.length === 1) {
+        const token = await row.ahead.next(row.next!);
+        this.#take(row, row.sequence.accept(token, row.decoder!));
+        return;
+      }
+      for (const { ahead } of rows) ahead?.forget();
       const logits = await Decoder.step(
         rows.map(({ decoder }) => decoder!),
         rows.map(({ next }) => next!),
@@ -168,7 +181,10 @@ export class GenerationPool {
   }
 
   #choose(row: Row, logits: Float32Array): void {
-    const { token, finished } = row.sequence.choose(logits, row.decoder!);
+    this.#take(row, row.sequence.choose(logits, row.decoder!));
+  }
+
+  #take(row: Row, { token, finished }: Chosen): void {
     if (token) row.queue.push(token);
     row.next = token?.id ?? null;
     if (finished) this.#end(row, finished);

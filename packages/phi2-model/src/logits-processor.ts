@@ -12,10 +12,14 @@ export interface LogitsOptions {
   readonly repetitionPenalty?: number;
 }
 
-/** CTRL's penalty (https://arxiv.org/abs/1909.05858), in place. */
+/**
+ * CTRL's penalty (https://arxiv.org/abs/1909.05858), in place. Factors in f32, as a device has them, so
+ * that both choose the same.
+ */
 function penalize(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
+  const [less, more] = [Math.fround(1 / penalty), Math.fround(penalty)];
   for (const id of new Set(seen))
-    if (id < logits.length) logits[id] *= logits[id] > 0 ? 1 / penalty : penalty;
+    if (id < logits.length) logits[id] *= logits[id] > 0 ? less : more;
 }
 
 /** The k-th largest value; the likeliest are few, so most values fail one comparison. */

@@ -13,6 +13,7 @@ import { blockActivations, blockForward } from './block.js';
 import { type BlockInputs, InputPages, inputsInWorkspace } from './block-inputs.js';
 import type { BlockPages } from './block-pages.js';
 import type { PhiConfig } from './config.js';
+import { decodeBlock } from './decode-block.js';
 import { linearWeight, weightRowNorms } from './dora-norms.js';
 import { headLogits } from './head-logits.js';
 import type { LoadReport } from './load.js';
@@ -42,14 +43,17 @@ import {
 import { allTensors, outerTensors, type PhiWeights } from './weights.js';
 import { Workspace } from './workspace.js';
 
+/** On the host, or on the device already. */
+type Integers = Int32Array | Tensor;
+
 /** What differs between a plain pass and one on a cache. */
 interface PassExtras {
-  readonly keyLengths: Int32Array;
-  readonly positions: Int32Array;
-  readonly queryStart?: Int32Array;
-  readonly firstKeys?: Int32Array;
+  readonly keyLengths: Integers;
+  readonly positions: Integers;
+  readonly queryStart?: Integers;
+  readonly firstKeys?: Integers;
   readonly caches?: readonly KeyValueCache[];
-  readonly slots?: Int32Array;
+  readonly slots?: Integers;
   readonly dropoutSeed?: number | null;
   readonly firstToken?: number;
   /** Default: the attached adapter for all rows. */
@@ -107,6 +111,11 @@ export class PhiModel {
     return this.#adapter;
   }
 
+  /** @internal Whether blocks come and go, so that a pass has to wait for them. */
+  get isPaged(): boolean {
+    return this.#pages !== null;
+  }
+
   /** Bytes of the frozen weights on the device. */
   get weightBytes(): number {
     return allTensors(this.weights).reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
@@ -139,8 +148,9 @@ export class PhiModel {
   /** @internal The shared state of one pass. */
   beginPass(batch: number, length: number, extras: PassExtras): Pass {
     const { workspace } = this;
-    const optional = (name: string, values?: Int32Array) =>
-      values ? workspace.integers(name, values) : null;
+    const integers = (name: string, values: Integers) =>
+      values instanceof Int32Array ? workspace.integers(name, values) : values;
+    const optional = (name: string, values?: Integers) => (values ? integers(name, values) : null);
     const whole = [{ adapter: this.#adapter, start: 0, count: batch * length }];
     const runs = extras.runs ?? whole;
     const adapter = runs.length === 1 ? runs[0].adapter : null;
@@ -160,8 +170,8 @@ export class PhiModel {
       workspace,
       batch,
       length,
-      positions: workspace.integers('positions', extras.positions),
-      keyLengths: workspace.integers('keyLengths', extras.keyLengths),
+      positions: integers('positions', extras.positions),
+      keyLengths: integers('keyLengths', extras.keyLengths),
       queryStart: optional('queryStart', extras.queryStart),
       firstKeys: optional('firstKeys', extras.firstKeys),
       dropoutSeed: extras.dropoutSeed ?? null,
@@ -189,13 +199,14 @@ export class PhiModel {
   }
 
   /** @internal `[n, C]` rows of the embedding. */
-  embed(pass: Pass, inputIds: Int32Array): Tensor {
+  embed(pass: Pass, inputIds: Integers): Tensor {
     const { workspace, config } = this;
     const out = workspace.get('hidden.0', [rowsOf(pass), config.hiddenSize]);
-    const ids = workspace.integers('inputIds', inputIds);
+    const ids =
+      inputIds instanceof Int32Array ? workspace.integers('inputIds', inputIds) : inputIds;
     const source = pass.weights.embedding;
     for (const { adapter, start, count } of pass.runs) {
-      this.#views.show(adapter);
+      if (pass.runs.length > 1) this.#views.show(adapter);
       this.backend.ops.gatherRows({
         source,
         ids: someRows(pass, ids, start, count),
@@ -213,16 +224,29 @@ export class PhiModel {
   runBlocks(pass: Pass, embedded: Tensor): MaybePromise<Tensor> {
     const { layers } = this.config;
     const hidden = [embedded, this.workspace.get('hidden.1', embedded.shape)];
+    const last = hidden[layers % 2];
+    if (!this.#pages) {
+      replayed(pass, `blocks from ${embedded.offset}`, () => this.recordBlocks(pass, embedded));
+      return last;
+    }
     const block = (layer: number) => {
       const [from, out] = [hidden[layer % 2], hidden[1 - (layer % 2)]];
       blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
     };
-    const last = hidden[layers % 2];
-    if (this.#pages) return this.#pages.each(layers, block).then(() => last);
-    replayed(pass, `blocks from ${embedded.offset}`, () => {
-      for (let layer = 0; layer < layers; layer++) block(layer);
-    });
-    return last;
+    return this.#pages.each(layers, block).then(() => last);
+  }
+
+  /** @internal As {@link runBlocks} without pages, for what is issued again as a part of more. */
+  recordBlocks(pass: Pass, embedded: Tensor): Tensor {
+    const { layers } = this.config;
+    const other = this.workspace.get('hidden.1', embedded.shape);
+    let [from, out] = [embedded, other];
+    for (let layer = 0; layer < layers; layer++) {
+      if (!decodeBlock(pass, layer, from, out))
+        blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
+      [from, out] = [out, from];
+    }
+    return from;
   }
 
   /** @internal Final norm and head of the given rows, in ascending order: `[m, V]` on the device. */

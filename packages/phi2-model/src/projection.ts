@@ -45,7 +45,8 @@ function adapterDropout(
   return { probability, seed: pass.dropoutSeed, stream, first: firstElement(pass, x) };
 }
 
-function loraOf(adapter: LoraAdapter | null, layer: number, linear: BlockLinear) {
+/** What an adapter has for a linear layer. */
+export function loraOf(adapter: LoraAdapter | null, layer: number, linear: BlockLinear) {
   return adapter?.layers.get(`model.layers.${layer}.${linear}`);
 }
 

@@ -25,14 +25,20 @@ function drawsMasks({ dropoutSeed, config, adapter }: Pass): boolean {
  * Runs a part of a pass, or lets the backend issue it again: its operations are the same in every
  * pass of one shape, with one adapter and one cache.
  * @param part names what is run
+ * @param beside what it uses besides the pass
  */
-export function replayed(pass: Pass, part: string, work: () => void): void {
+export function replayed(
+  pass: Pass,
+  part: string,
+  work: () => void,
+  beside: readonly (object | null)[] = [],
+): void {
   const { backend, workspace, batch, length, adapter, runs, caches, firstKeys } = pass;
   if (!backend.replay || runs.length !== 1 || (caches?.length ?? 0) > 1 || drawsMasks(pass)) {
     work();
     return;
   }
-  const held = [workspace, adapter, runs[0].adapter, caches?.[0] ?? null].map(idOf);
+  const held = [workspace, adapter, runs[0].adapter, caches?.[0] ?? null, ...beside].map(idOf);
   const packed = firstKeys ? ' packed' : '';
   backend.replay(`${part} ${batch}x${length}${packed} ${held.join()}`, work);
 }

@@ -21,6 +21,13 @@ export interface SequenceOptions extends SamplingOptions {
   readonly penalizePrompt?: boolean;
 }
 
+/** The largest logit wins, after a repetition penalty. */
+export interface GreedyChoice {
+  readonly penalty: number;
+  /** Ids from here on are never chosen. */
+  readonly limit: number;
+}
+
 /** What one reading led to: a token, the end, or a token that is the last. */
 export type Chosen =
   | { readonly token: SampledToken; readonly finished: FinishReason | null }
@@ -40,13 +47,35 @@ export class Sequence {
     this.#limit = Math.min(options.limit ?? config.vocabSize, config.vocabSize);
   }
 
+  /** How a device can choose in the host's stead; null where tokens are drawn, or more is told of them. */
+  get greedy(): GreedyChoice | null {
+    const { temperature = 0, topLogprobs = 0, repetitionPenalty = 1 } = this.#options;
+    if (temperature !== 0 || topLogprobs !== 0) return null;
+    return { penalty: repetitionPenalty, limit: this.#limit };
+  }
+
+  /** The tokens that the repetition penalty counts. */
+  get seen(): readonly number[] {
+    return this.#seen;
+  }
+
+  /** Tokens that may still come. */
+  get left(): number {
+    return (this.#options.maxNewTokens ?? 256) - this.#drawn;
+  }
+
   /**
    * Chooses the next token.
    * @param decoder has read everything so far; an answer ends where it is full
    */
   choose(logits: Float32Array, decoder: Decoder): Chosen {
-    const { maxNewTokens = 256, stopIds = [] } = this.#options;
     const token = sampleToken(logits, this.#seen, this.#limit, this.#drawn, this.#options);
+    return this.accept(token, decoder);
+  }
+
+  /** Takes the next token, which was chosen as {@link choose} does. */
+  accept(token: SampledToken, decoder: Decoder): Chosen {
+    const { maxNewTokens = 256, stopIds = [] } = this.#options;
     if (stopIds.includes(token.id)) return { token: null, finished: 'stop' };
     this.#seen.push(token.id);
     this.#drawn++;

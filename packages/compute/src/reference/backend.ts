@@ -1,5 +1,6 @@
 import { QLoraError } from '@qlorajs/errors';
 import type { Backend } from '../backend.js';
+import { REFERENCE_DECODING } from '../decoding/reference.js';
 import { MemoryCounter } from '../memory-counter.js';
 import { adamw } from '../ops/adamw/reference.js';
 import { adamw8bit } from '../ops/adamw8bit/reference.js';
@@ -78,6 +79,7 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Backend 
     name: 'reference',
     info: { precision: 'float64' },
     ops: REFERENCE_OPS,
+    decoding: REFERENCE_DECODING,
     empty(dtype: DType, shape: readonly number[], label = ''): Tensor {
       const size = sizeOf(shape);
       counter.take(byteLengthOf({ dtype, size }), label);

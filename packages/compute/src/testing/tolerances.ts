@@ -1,3 +1,4 @@
+import type { Decoding } from '../decoding/decoding.js';
 import type { Ops } from '../ops.js';
 
 /** |actual - expected| <= absolute + relative * (largest |expected| of the tensor). */
@@ -53,6 +54,12 @@ export const HALF_OP_TOLERANCES: typeof OP_TOLERANCES = {
   linearBackward: { absolute: 1e-6, relative: 1e-3 },
   attention: { absolute: 1e-6, relative: 2e-3 },
   attentionBackward: { absolute: 1e-6, relative: 5e-3 },
+};
+
+/** How far what an engine does in one go while decoding may be from the reference, on every tier. */
+export const DECODING_TOLERANCES: Readonly<Record<keyof Decoding, Tolerance>> = {
+  block: { absolute: 1e-6, relative: 2e-5 },
+  chooseToken: REDUCTION,
 };
 
 /** How far a whole model may be from Python's f32. */

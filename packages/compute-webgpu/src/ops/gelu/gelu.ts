@@ -15,7 +15,7 @@ import { withHalfRows } from '../linear/half-operands.js';
  * gelu_new(x) = x s(x) with s the logistic function of 2 sqrt(2 / pi) (x + 0.044715 x^3): the tanh
  * form without the cancellation of 1 - tanh^2. Both s and 1 - s come from an exp of their own.
  */
-const LOGISTIC = /* wgsl */ `
+export const LOGISTIC = /* wgsl */ `
 const SCALE = 1.5957691216057308;
 const CUBIC = 0.044715;
 fn logisticOf(x: f32, sign: f32) -> f32 {

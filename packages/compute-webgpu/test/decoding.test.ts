@@ -1,0 +1,27 @@
+import { createReferenceBackend } from '@qlorajs/compute';
+import { compareValues, DECODING_TOLERANCES, decodingCases } from '@qlorajs/compute/testing';
+import { afterAll, describe, expect, test } from 'vitest';
+import { createWebGpuBackend } from '../src/index.js';
+import { findGpu, reachableTiers } from './find-gpu.js';
+
+const { gpu, reason } = await findGpu();
+const skipped = reason ? `: skipped, ${reason}` : '';
+const tiers = await reachableTiers(gpu);
+
+describe.skipIf(!gpu).each(tiers)(`decoding on WebGPU, tier %s${skipped}`, async (tier) => {
+  if (!gpu) return;
+  const backend = await createWebGpuBackend({ gpu, tier });
+  afterAll(() => backend.dispose());
+
+  for (const each of decodingCases())
+    test(each.name, async () => {
+      const expected = await each.run(createReferenceBackend());
+      const actual = await each.run(backend);
+      for (const [name, values] of Object.entries(expected))
+        expect(compareValues(actual[name], values, DECODING_TOLERANCES[each.op]), name).toEqual([]);
+    });
+
+  test('the cases leave nothing behind but the scratch', () => {
+    expect(backend.memory().live).toBeLessThanOrEqual(2 ** 20);
+  });
+});
