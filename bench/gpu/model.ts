@@ -1,7 +1,7 @@
 /**
  * Phi-2's shape, trained and decoded by the GPU engine; the figures that `peer.py` measures too.
  *
- *     node model.js DIR CONFIGS [profile]      CONFIGS like 1x512,4x512
+ *     node model.js DIR CONFIGS [profile]      CONFIGS like 1x512,4x512; `none` decodes alone
  *
  * Reads DIR/nf4 (a 4-bit checkpoint) or else DIR/base, and writes DIR/ours.json. With `random` for DIR
  * the weights are made on the spot, and nothing is written.
@@ -19,7 +19,6 @@ import {
 } from '@qlorajs/lora';
 import { createAdamW } from '@qlorajs/paged-optim';
 import {
-  Decoder,
   type LabelledBatch,
   loadPhi,
   type PhiModel,
@@ -37,6 +36,8 @@ import {
   type PlannedEngine,
 } from '../../packages/session/src/planning/dry-run.js';
 import { diskFolder } from '../disk-folder.js';
+import { Busy } from './busy.js';
+import { logTimes, measureDecoding } from './decoding.js';
 import { openGpu } from './open-gpu.js';
 import { withRandomWeights } from './random-weights.js';
 
@@ -78,17 +79,6 @@ function batchOf(rows: number, length: number, step: number): LabelledBatch {
   );
   const lengths = new Int32Array(rows).fill(length);
   return { inputIds, labels: inputIds, lengths, batchSize: rows, length };
-}
-
-/** Milliseconds of the calls themselves, without what they wait for: JavaScript's share of a step. */
-class Busy {
-  milliseconds = 0;
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    const start = performance.now();
-    const pending = work();
-    this.milliseconds += performance.now() - start;
-    return pending;
-  }
 }
 
 const idle = deviceMib();
@@ -223,15 +213,7 @@ for (const [rows, length] of configs) {
   backend.profiler?.start();
   await step(batchOf(rows, length, 0), busy);
   await backend.sync();
-  const times = await backend.profiler!.stop();
-  const all = [...times].sort(([, a], [, b]) => b.nanoseconds - a.nanoseconds);
-  const total = all.reduce((sum, [, { nanoseconds }]) => sum + nanoseconds, 0);
-  const count = all.reduce((sum, [, each]) => sum + each.count, 0);
-  log(`${name} profile: ${count} dispatches, ${(total / 1e6).toFixed(1)} ms on the device`);
-  for (const [kernel, each] of all.slice(0, 45))
-    console.log(
-      `  ${(each.nanoseconds / 1e6).toFixed(2).padStart(8)} ms ${String(each.count).padStart(5)} x ${(each.nanoseconds / each.count / 1e3).toFixed(1).padStart(7)} us  ${kernel}`,
-    );
+  logTimes(name, await backend.profiler!.stop(), log);
 }
 
 /** Loss and a gradient of one batch: the same bits every time, or something is not in order. */
@@ -251,38 +233,12 @@ if (configs.length > 0) {
   await leftovers();
 }
 
-const decode: Record<string, unknown> = {};
-facts.decode = decode;
-for (const length of [128, 1024]) {
-  const prompt = [...batchOf(1, length, 0).inputIds];
-  const decoder = new Decoder(model, 2048);
-  const best = (logits: Float32Array) =>
-    logits.reduce((at, value, i) => (value > logits[at] ? i : at), 0);
-  const prefill = performance.now();
-  let next = best(await decoder.read(prompt));
-  const prefillSeconds = (performance.now() - prefill) / 1000;
-  const busy = new Busy();
-  const run = async (count: number) => {
-    const begin = performance.now();
-    busy.milliseconds = 0;
-    for (let i = 0; i < count; i++) next = best(await busy.run(() => decoder.read([next])));
-    return (performance.now() - begin) / 1000;
-  };
-  await run(16);
-  const tokensPerSecond = 64 / (await run(64));
-  decode[length] = { tokensPerSecond, prefillSeconds, jsMilliseconds: busy.milliseconds / 64 };
-  log(`decode after ${length}: ${JSON.stringify(decode[length])}`);
-  if (mode === 'profile') {
-    backend.profiler?.start();
-    await run(1);
-    const times = await backend.profiler!.stop();
-    for (const [kernel, each] of [...times].sort(([, a], [, b]) => b.nanoseconds - a.nanoseconds))
-      console.log(
-        `  ${(each.nanoseconds / 1e3).toFixed(0).padStart(8)} us ${String(each.count).padStart(5)} x  ${kernel}`,
-      );
-  }
-  decoder.dispose();
-}
+facts.decode = await measureDecoding(
+  model,
+  (length) => [...batchOf(1, length, 0).inputIds],
+  mode === 'profile' ? backend.profiler : null,
+  log,
+);
 if (!random) writeFileSync(join(folder, 'ours.json'), JSON.stringify(facts, null, 1));
 await backend.dispose();
 // Dawn's object must be reachable until here.

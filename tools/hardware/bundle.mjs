@@ -9,17 +9,16 @@ import { build } from 'esbuild';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const packages = join(root, 'packages');
 const SUITES = [
-  ...['op-suite', 'device', 'held-product', 'magnitudes', 'replay'].map((name) => [
+  ...['op-suite', 'decoding', 'device', 'held-product', 'magnitudes', 'replay'].map((name) => [
     'compute-webgpu',
     name,
   ]),
   ...['golden-hf-phi', 'golden-tiny-phi', 'golden-lora-variants', 'golden-token-rows'].map(
     (name) => ['phi2-model', name],
   ),
-  ...['golden-generate', 'gradients', 'identities', 'many-adapters', 'offload'].map((name) => [
-    'phi2-model',
-    name,
-  ]),
+  ...['golden-generate', 'ahead', 'gradients', 'identities', 'many-adapters', 'offload'].map(
+    (name) => ['phi2-model', name],
+  ),
   ['phi2-model', 'loading'],
   ['paged-optim', 'adamw8bit'],
 ];

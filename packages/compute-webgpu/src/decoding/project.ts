@@ -5,7 +5,7 @@ import { Memo } from '../memo.js';
 import { LOGISTIC } from '../ops/gelu/gelu.js';
 import { each } from '../wgsl/half-row.js';
 import type { BlockScales } from './block-scales.js';
-import { planOf, type RowsTerm, rowSums, THREADS } from './rows.js';
+import { OUTPUTS, planOf, type RowsTerm, rowSums, THREADS } from './rows.js';
 import { READERS, rankOf } from './suits.js';
 
 const kernels = new Memo<KernelSpec>();
@@ -32,7 +32,7 @@ function projectKernel({ width, inner, blockSize }: Shape): KernelSpec {
       added: /* wgsl */ `
   for (var j = lane; j < rank; j += ${plan.lanes}u) {
     let hidden = x0[(p.x0At + ${width}u + hiddenAt + j) / 4u][(hiddenAt + j) % 4u] * lowScale;
-    ${each(4, (o) => `sum${o} += hidden * factors[bAt + min(first + own + ${o}u, n - 1u) * rank + j];`)}
+    ${each(OUTPUTS, (o) => `sum${o} += hidden * factors[bAt + min(first + own + ${o}u, n - 1u) * rank + j];`)}
   }`,
     });
     const names = ['rank', 'hiddenAt', 'bAt', 'scalesAt', 'biasAt', 'lowScale'];

@@ -4,7 +4,7 @@ import { each } from '../wgsl/half-row.js';
 /** Threads of a workgroup. */
 export const THREADS = 128;
 /** Rows of a weight that a thread works on: what it reads of x serves all of them. */
-const OUTPUTS = 4;
+export const OUTPUTS = 4;
 /** Codes of a load. */
 const CODES = 8;
 /** Loads of a row that a thread has under way, about. */
@@ -49,7 +49,7 @@ export function sharedFloats(plan: RowsPlan, terms: readonly RowsTerm[]): number
  * by the same part of x. Expects `local`, `segment`, `first` and `n`, and leaves the sum of row
  * `first + e` in `sumOf(e)`, for e < outputs.
  * @param meanwhile statements to run before the sums; a barrier follows
- * @param added statements that add to `sum0` to `sum3`, of rows `first + own` + 0 to 3, in lane `lane`
+ * @param added statements that add to `sum0` …, of the rows from `first + own` on, in lane `lane`
  */
 export function rowSums(
   plan: RowsPlan,

@@ -5,7 +5,7 @@ import { Memo } from '../memo.js';
 import { each } from '../wgsl/half-row.js';
 import { slicesOf } from './attention.js';
 import type { BlockScales } from './block-scales.js';
-import { planOf, type RowsTerm, rowSums, THREADS } from './rows.js';
+import { OUTPUTS, planOf, type RowsTerm, rowSums, THREADS } from './rows.js';
 import { MOST_RANKS, rankOf } from './suits.js';
 
 const kernels = new Memo<KernelSpec>();
@@ -43,7 +43,7 @@ function sumKernel({ width, inner, blockSizes }: Shape): KernelSpec {
         (t) => /* wgsl */ `
   for (var j = lane; j < p.rank${t}; j += ${plan.lanes}u) {
     let hidden = hiddenOf[${t === 0 ? '' : 'p.rank0 + '}j];
-    ${each(4, (o) => `sum${o} += hidden * factors[p.b${t} + min(first + own + ${o}u, n - 1u) * p.rank${t} + j];`)}
+    ${each(OUTPUTS, (o) => `sum${o} += hidden * factors[p.b${t} + min(first + own + ${o}u, n - 1u) * p.rank${t} + j];`)}
   }`,
       ),
     });
