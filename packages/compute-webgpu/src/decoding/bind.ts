@@ -7,23 +7,33 @@ import {
 import { slice } from '../device/storage.js';
 import type { Engine } from '../engine.js';
 import type { HeldProduct } from '../ops/linear/held.js';
-import { attendParts, mergeAttention, mergedSize, partsSize } from './attention.js';
+import { attendParts, partsOf, partsSize } from './attention.js';
 import { ScalesOfBlocks } from './block-scales.js';
 import { chooseToken } from './choose-token.js';
+import { mergeAttention, mergedSize } from './merge.js';
 import { normDown } from './norm-down.js';
-import { project } from './project.js';
+import { project, projectFloats } from './project.js';
 import { factorsOf, READERS, rankOf, suits } from './suits.js';
-import { sumBranches } from './sum.js';
+import { sumBranches, sumFloats } from './sum.js';
 
 /** {@link Decoding} on an engine, and what is to be told when a tensor goes. */
 export interface EngineDecoding extends Decoding {
   release(tensor: Tensor): void;
 }
 
+/** Parts of a head's attention whose statistics a workgroup has room for. */
+const MOST_PARTS = 512;
+
+/** Whether workgroups have the memory. */
+function fits({ workgroupMemory }: Engine, args: DecodeBlockArgs): boolean {
+  const floats = Math.max(projectFloats(args), sumFloats(args));
+  return 4 * floats <= workgroupMemory && partsOf(args) <= MOST_PARTS;
+}
+
 /** Five dispatches, each of which needs what all of the one before has written. */
 function decodeBlock(engine: Engine, kept: ScalesOfBlocks, args: DecodeBlockArgs): boolean {
   checkDecodeBlock(args);
-  if (!suits(engine, args)) return false;
+  if (!suits(engine, args) || !fits(engine, args)) return false;
   const factors = factorsOf(args) ?? null;
   const scales = kept.of(args);
   const { scratch } = engine;

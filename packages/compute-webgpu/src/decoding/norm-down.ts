@@ -39,8 +39,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     (i) => `let c${i} = 4u * (local + ${i * WIDTH}u);
   var x${i} = vec4f();
   var f${i} = vec4f();
+  var gain${i} = vec4f();
+  var shift${i} = vec4f();
   if (${inside(i)}) {
     x${i} = h[(p.hAt + c${i}) / 4u];
+    gain${i} = weight[(p.weightAt + c${i}) / 4u];
+    shift${i} = bias[(p.biasAt + c${i}) / 4u];
     if (group.x > 0u) { f${i} = factors[(begin + c${i}) / 4u]; }
   }`,
   )}
@@ -55,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   ${each(
     count,
     (i) => `if (${inside(i)}) {
-    let value = (x${i} - center) * slope * weight[(p.weightAt + c${i}) / 4u] + bias[(p.biasAt + c${i}) / 4u];
+    let value = (x${i} - center) * slope * gain${i} + shift${i};
     if (group.x == 0u) {
       ${each(4, (c) => `out[p.outAt + c${i} + ${c}u] = value[${c}];`)}
     }

@@ -5,8 +5,11 @@ import { Memo } from '../memo.js';
 import { LOGISTIC } from '../ops/gelu/gelu.js';
 import { each } from '../wgsl/half-row.js';
 import type { BlockScales } from './block-scales.js';
-import { OUTPUTS, planOf, type RowsTerm, rowSums, THREADS } from './rows.js';
+import { eachShare, planOf, type RowsTerm, rowSums, sharedFloats } from './rows.js';
 import { READERS, rankOf } from './suits.js';
+
+/** Rows of a thread: with more, the last workgroups leave processors idle. */
+const ROWS = 4;
 
 const kernels = new Memo<KernelSpec>();
 
@@ -14,32 +17,54 @@ interface Shape {
   readonly width: number;
   readonly inner: number;
   readonly blockSize: number;
+  /** The largest of the adapter's. */
+  readonly rank: number;
+}
+
+const termOf = ({ width, blockSize }: Shape): RowsTerm => ({
+  ...{ width, blockSize, codes: READERS.map((name) => `${name}Codes`) },
+  x: (at) => `(p.x0At + ${at}) / 4u`,
+  scales: 'p.sideAt + scalesAt',
+});
+
+function shapeOf(args: DecodeBlockArgs): Shape {
+  const [inner, width] = args.fc1.weight.shape;
+  const { blockSize } = args.fc1.weight as Nf4Weight;
+  return { width, inner, blockSize, rank: Math.max(...READERS.map((name) => rankOf(args, name))) };
+}
+
+/** Floats of workgroup memory that {@link project} takes. */
+export function projectFloats(args: DecodeBlockArgs): number {
+  const shape = shapeOf(args);
+  const plan = planOf([shape.width], ROWS);
+  return sharedFloats(plan, [termOf(shape)]) + plan.outputs * shape.rank;
 }
 
 /** Workgroups of each layer, which has rows of its own in `out`: q, k, v, then gelu_new of fc1. */
-function projectKernel({ width, inner, blockSize }: Shape): KernelSpec {
-  const key = `decode: q, k, v, fc1 ${width}x${inner} ${blockSize}`;
+function projectKernel(shape: Shape): KernelSpec {
+  const { width, inner, blockSize, rank: mostRanks } = shape;
+  const key = `decode: q, k, v, fc1 ${width}x${inner} ${blockSize} rank ${mostRanks}`;
   return kernels.get(key, () => {
-    const plan = planOf([width]);
+    const plan = planOf([width], ROWS);
+    const { outputs, threads } = plan;
     const last = READERS.length - 1;
-    const term: RowsTerm = {
-      ...{ width, blockSize, codes: READERS.map((name) => `${name}Codes`) },
-      x: (at) => `(p.x0At + ${at}) / 4u`,
-      scales: 'p.sideAt + scalesAt',
-    };
-    const { declarations, body } = rowSums(plan, [term], {
-      meanwhile: '',
-      added: /* wgsl */ `
-  for (var j = lane; j < rank; j += ${plan.lanes}u) {
-    let hidden = x0[(p.x0At + ${width}u + hiddenAt + j) / 4u][(hiddenAt + j) % 4u] * lowScale;
-    ${each(OUTPUTS, (o) => `sum${o} += hidden * factors[bAt + min(first + own + ${o}u, n - 1u) * rank + j];`)}
-  }`,
-    });
+    const updates = eachShare(
+      outputs * mostRanks,
+      threads,
+      (e) => /* wgsl */ `if (${e} < ${outputs}u * rank) {
+      let j = ${e} % rank;
+      let hidden = x0[(p.x0At + ${width}u + hiddenAt + j) / 4u][(hiddenAt + j) % 4u];
+      updates[${e}] = hidden * factors[bAt + min(first * rank + ${e}, n * rank - 1u)];
+    }`,
+    );
+    const { declarations, body } = rowSums(plan, [termOf(shape)], updates);
     const names = ['rank', 'hiddenAt', 'bAt', 'scalesAt', 'biasAt', 'lowScale'];
     const params = names.flatMap((name) =>
       READERS.map((_, i) => [`${name}${i}`, name === 'lowScale' ? 'f32' : 'u32'] as const),
     );
-    const groups = Math.ceil(width / plan.outputs);
+    const groups = Math.ceil(width / outputs);
+    const ofSegment = (name: string) =>
+      `var ${name} = p.${name}0;\n${each(last, (i) => `if (segment == ${i + 1}u) { ${name} = p.${name}${i + 1}; }`)}`;
     return {
       key,
       bindings: {
@@ -49,21 +74,23 @@ function projectKernel({ width, inner, blockSize }: Shape): KernelSpec {
       },
       params: Object.fromEntries(params),
       body: /* wgsl */ `${LOGISTIC}${declarations}
-@compute @workgroup_size(${THREADS})
+var<workgroup> updates: array<f32, ${Math.max(1, outputs * mostRanks)}>;
+@compute @workgroup_size(${threads})
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
   let segment = min(group.x / ${groups}u, ${last}u);
-  let first = (group.x - segment * ${groups}u) * ${plan.outputs}u;
+  let first = (group.x - segment * ${groups}u) * ${outputs}u;
   let n = select(${width}u, ${inner}u, segment == ${last}u);
-  ${names.map((name) => `var ${name} = p.${name}0;\n${each(last, (i) => `if (segment == ${i + 1}u) { ${name} = p.${name}${i + 1}; }`)}`).join('\n')}
+  ${names.map(ofSegment).join('\n')}
   ${body}
-  for (var e = local; e < ${plan.outputs}u; e += ${THREADS}u) {
-    if (first + e < n) {
-      let sum = sumOf(e) + side[p.sideAt + biasAt + first + e];
-      out[p.outAt + segment * ${width}u + first + e] = select(sum, sum * logisticOf(sum, 1.0), segment == ${last}u);
-    }
+  let row = first + local;
+  if (local < ${outputs}u && row < n) {
+    var update = 0.0;
+    for (var j = 0u; j < rank; j++) { update += updates[local * rank + j]; }
+    let sum = sumOf(local) + side[p.sideAt + biasAt + row] + update * lowScale;
+    out[p.outAt + segment * ${width}u + row] = select(sum, sum * logisticOf(sum, 1.0), segment == ${last}u);
   }
 }`,
     };
@@ -77,9 +104,8 @@ export function project(
   { tensor: side, at }: BlockScales,
   { x, factors, out }: { x: Tensor; factors: Tensor | null; out: Tensor },
 ): void {
-  const [inner, width] = args.fc1.weight.shape;
-  const { blockSize } = args.fc1.weight as Nf4Weight;
-  const { outputs } = planOf([width]);
+  const shape = shapeOf(args);
+  const { outputs } = planOf([shape.width], ROWS);
   const params: Record<string, number> = {};
   let hidden = 0;
   READERS.forEach((name, i) => {
@@ -94,6 +120,6 @@ export function project(
   });
   const codes = READERS.map((name) => [`${name}Codes`, (args[name].weight as Nf4Weight).codes]);
   const tensors = { x0: x, ...Object.fromEntries(codes), side, factors: factors ?? side, out };
-  const groups = 3 * Math.ceil(width / outputs) + Math.ceil(inner / outputs);
-  engine.recorder.dispatch(projectKernel({ width, inner, blockSize }), tensors, params, [groups]);
+  const groups = 3 * Math.ceil(shape.width / outputs) + Math.ceil(shape.inner / outputs);
+  engine.recorder.dispatch(projectKernel(shape), tensors, params, [groups]);
 }

@@ -1,28 +1,33 @@
 import { NF4_CODE } from '@qlorajs/compute';
 import { each } from '../wgsl/half-row.js';
 
-/** Threads of a workgroup. */
-export const THREADS = 128;
-/** Rows of a weight that a thread works on: what it reads of x serves all of them. */
-export const OUTPUTS = 4;
 /** Codes of a load. */
 const CODES = 8;
-/** Loads of a row that a thread has under way, about. */
+/** Loads of a row that a thread has under way at most; as many parts of x are in its registers. */
 const LOADS = 10;
+/** Threads of a workgroup, at least; of SwiftShader's, and of most GPUs', no more than 256 by default. */
+const THREADS = [128, 256] as const;
 
-/** Products with NF4 weights, of which every workgroup has some rows. */
+/** How products with NF4 weights are shared out. */
 export interface RowsPlan {
+  readonly threads: number;
   /** Threads that share a row. */
   readonly lanes: number;
+  /** Rows that a thread works on, one after the other. */
+  readonly rows: number;
   /** Rows of a workgroup. */
   readonly outputs: number;
 }
 
-/** @param widths of the weights' rows, whose products are added */
-export function planOf(widths: readonly number[]): RowsPlan {
+/**
+ * @param widths of the weights' rows, whose products are added
+ * @param rows that a thread works on
+ */
+export function planOf(widths: readonly number[], rows: number): RowsPlan {
   const wanted = widths.reduce((sum, each) => sum + each, 0) / CODES / LOADS;
-  const lanes = wanted > 64 ? 128 : wanted > 32 ? 64 : 32;
-  return { lanes, outputs: (THREADS / lanes) * OUTPUTS };
+  const lanes = [32, 64, 128].find((count) => wanted <= count) ?? THREADS[1];
+  const threads = Math.max(THREADS[0], lanes);
+  return { threads, lanes, rows, outputs: (threads / lanes) * rows };
 }
 
 /** A weight, or several by the workgroup's `segment`, with rows of `width`. */
@@ -40,41 +45,52 @@ export interface RowsTerm {
 /** Floats of workgroup memory. */
 export function sharedFloats(plan: RowsPlan, terms: readonly RowsTerm[]): number {
   const blocks = terms.reduce((sum, { width, blockSize }) => sum + width / blockSize, 0);
-  return 16 + plan.outputs * blocks + OUTPUTS * THREADS;
+  return 16 + plan.outputs * (blocks + 16) + plan.rows * plan.threads;
+}
+
+/** Statements for the elements `e` < `count` that a thread has. */
+export function eachShare(count: number, threads: number, text: (e: string) => string): string {
+  return each(Math.ceil(count / threads), (i) => {
+    const e = `(local + ${i * threads}u)`;
+    return (i + 1) * threads <= count ? text(e) : `if (${e} < ${count}u) { ${text(e)} }`;
+  });
 }
 
 /**
- * WGSL of the sums of one row's products with rows `first` … of weights with `n` rows. Codes are on their
- * way while the workgroup fetches what else it needs; then a thread multiplies eight codes of four rows
- * by the same part of x. Expects `local`, `segment`, `first` and `n`, and leaves the sum of row
- * `first + e` in `sumOf(e)`, for e < outputs.
- * @param meanwhile statements to run before the sums; a barrier follows
- * @param added statements that add to `sum0` …, of the rows from `first + own` on, in lane `lane`
+ * WGSL of the sums of one row's products with rows `first` … of weights with `n` rows. A thread keeps its
+ * parts of x in registers and goes over its rows; while one is multiplied the next one's codes are on
+ * their way. Expects `local`, `segment`, `first` and `n`; ends with the sum of row `first + e` in
+ * `sumOf(e)`, for e < outputs.
+ * @param meanwhile statements to run while the first codes are on their way; a barrier follows
  */
 export function rowSums(
   plan: RowsPlan,
   terms: readonly RowsTerm[],
-  { meanwhile, added }: { meanwhile: string; added: string },
+  meanwhile: string,
 ): { readonly declarations: string; readonly body: string } {
-  const { lanes, outputs } = plan;
-  const four = (word: string, low: number) =>
-    `vec4f(${[4, 0, 12, 8].map((shift) => `table[(${word} >> ${low + shift}u) & 15u]`).join(', ')})`;
-  const loadsOf = ({ width }: RowsTerm) => Math.ceil(width / CODES / lanes);
-  const inside = ({ width }: RowsTerm, s: number) => (s + 1) * lanes * CODES <= width;
-  const fetch = (term: RowsTerm, t: number) => {
-    const cases = term.codes.map(
-      (codes, i) => `${i === term.codes.length - 1 ? 'default' : `case ${i}u`}: {
-      ${each(loadsOf(term), (s) => each(OUTPUTS, (o) => `word${t}_${s}_${o} = ${codes}[p.${codes}At / 4u + (row${t}_${o} + at${t}_${s}) / ${CODES}u];`))}
-    }`,
-    );
-    return /* wgsl */ `
-  ${each(OUTPUTS, (o) => `let row${t}_${o} = min(first + own + ${o}u, n - 1u) * ${term.width}u;`)}
-  ${each(loadsOf(term), (s) => `let at${t}_${s} = min((lane + ${s * lanes}u) * ${CODES}u, ${term.width - CODES}u);`)}
-  ${each(loadsOf(term), (s) => each(OUTPUTS, (o) => `var word${t}_${s}_${o}: u32;`))}
-  switch (segment) {
-    ${cases.join('\n')}
-  }`;
-  };
+  const { threads, lanes, rows, outputs } = plan;
+  const loads = terms.flatMap((term, t) =>
+    Array.from({ length: Math.ceil(term.width / CODES / lanes) }, (_, s) => {
+      const at = `(lane + ${s * lanes}u)`;
+      const words = term.width / CODES;
+      return { t, name: `${t}_${s}`, at, words, whole: (s + 1) * lanes <= words };
+    }),
+  );
+  const fetch = (row: string) =>
+    terms
+      .map((term, t) => {
+        const ofTerm = loads.filter((load) => load.t === t);
+        const cases = term.codes.map((codes, i) => {
+          const text = ofTerm.map(
+            ({ name, at, words, whole }) =>
+              `next${name} = ${codes}[base${t} + ${whole ? at : `min(${at}, ${words - 1}u)`}];`,
+          );
+          const label = i === term.codes.length - 1 ? 'default' : `case ${i}u`;
+          return `${label}: { let base${t} = p.${codes}At / 4u + (${row}) * ${term.width / CODES}u;\n${text.join('\n')} }`;
+        });
+        return `switch (segment) { ${cases.join('\n')} }`;
+      })
+      .join('\n');
   let staged = 0;
   const starts = terms.map(({ width, blockSize }) => {
     staged += (outputs * width) / blockSize;
@@ -82,53 +98,65 @@ export function rowSums(
   });
   const stage = ({ width, blockSize, scales }: RowsTerm, t: number) => {
     const blocks = width / blockSize;
-    const count = outputs * blocks;
-    return each(Math.ceil(count / THREADS), (i) => {
-      const e = `local + ${i * THREADS}u`;
-      const load = `scalesOf[${starts[t]}u + ${e}] = side[${scales} + min(first * ${blocks}u + ${e}, n * ${blocks}u - 1u)];`;
-      return (i + 1) * THREADS <= count ? load : `if (${e} < ${count}u) { ${load} }`;
-    });
+    return eachShare(
+      outputs * blocks,
+      threads,
+      (e) =>
+        `scalesOf[${starts[t]}u + ${e}] = side[${scales} + min(first * ${blocks}u + ${e}, n * ${blocks}u - 1u)];`,
+    );
   };
-  const multiply = (term: RowsTerm, t: number) =>
-    each(loadsOf(term), (s) => {
-      const at = `at${t}_${s}`;
-      const sums = /* wgsl */ `{
-    let low = x${t}[${term.x(at)}];
-    let high = x${t}[${term.x(at)} + 1u];
-    let block = ${starts[t]}u + own * ${term.width / term.blockSize}u + ${at} / ${term.blockSize}u;
-    ${each(
-      OUTPUTS,
-      (o) =>
-        `sum${o} += (dot(${four(`word${t}_${s}_${o}`, 0)}, low) + dot(${four(`word${t}_${s}_${o}`, 16)}, high)) * scalesOf[block + ${(o * term.width) / term.blockSize}u];`,
-    )}
-  }`;
-      return inside(term, s)
-        ? sums
-        : `if ((lane + ${s * lanes}u) * ${CODES}u < ${term.width}u) ${sums}`;
-    });
+  const four = (word: string, low: number) =>
+    `vec4f(${[4, 0, 12, 8].map((shift) => `table[(${word} >> ${low + shift}u) & 15u]`).join(', ')})`;
+  const multiply = loads.map(({ t, name, at, words, whole }) => {
+    const { width, blockSize } = terms[t];
+    const scale = `scalesOf[${starts[t]}u + row * ${width / blockSize}u + ${whole ? at : `min(${at}, ${words - 1}u)`} / ${blockSize / CODES}u]`;
+    return `sum += (dot(${four(`word${name}`, 0)}, low${name}) + dot(${four(`word${name}`, 16)}, high${name})) * ${scale};`;
+  });
+  // Threads that add up a row's sums of lanes, before one of them adds theirs.
+  const shares = Math.min(16, threads / outputs);
   return {
     declarations: /* wgsl */ `
 var<workgroup> table: array<f32, 16>;
 var<workgroup> scalesOf: array<f32, ${staged}>;
-var<workgroup> folded: array<f32, ${OUTPUTS * THREADS}>;
-fn sumOf(e: u32) -> f32 { return folded[e % ${OUTPUTS}u * ${THREADS}u + e / ${OUTPUTS}u * ${lanes}u]; }`,
+var<workgroup> folded: array<f32, ${rows * threads}>;
+var<workgroup> parts: array<f32, ${outputs * shares}>;
+fn sumOf(e: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < ${shares}u; i++) { sum += parts[e * ${shares}u + i]; }
+  return sum;
+}`,
     body: /* wgsl */ `
-  let own = (local / ${lanes}u) * ${OUTPUTS}u;
   let lane = local % ${lanes}u;
-  ${terms.map(fetch).join('\n')}
+  let own = (local / ${lanes}u) * ${rows}u;
+  ${loads.map(({ name }) => `var next${name}: u32;`).join('\n')}
+  ${fetch('min(first + own, n - 1u)')}
+  ${loads
+    .map(({ t, name, at, words, whole }) => {
+      const place = terms[t].x(`${CODES}u * ${whole ? at : `min(${at}, ${words - 1}u)`}`);
+      const inside = whole ? '1.0' : `select(0.0, 1.0, ${at} < ${words}u)`;
+      return `let low${name} = x${t}[${place}] * ${inside};\nlet high${name} = x${t}[${place} + 1u] * ${inside};`;
+    })
+    .join('\n')}
   if (local == 0u) { ${[...NF4_CODE].map((value, i) => `table[${i}] = ${value};`).join(' ')} }
   ${terms.map(stage).join('\n')}
   ${meanwhile}
   workgroupBarrier();
-  ${each(OUTPUTS, (o) => `var sum${o} = 0.0;`)}
-  ${terms.map(multiply).join('\n')}
-  ${added}
-  ${each(OUTPUTS, (o) => `folded[${o * THREADS}u + local] = sum${o};`)}
-  for (var step = ${lanes / 2}u; step > 0u; step >>= 1u) {
-    workgroupBarrier();
-    if (lane < step) {
-      ${each(OUTPUTS, (o) => `folded[${o * THREADS}u + local] += folded[${o * THREADS}u + local + step];`)}
+  for (var r = 0u; r < ${rows}u; r++) {
+    ${loads.map(({ name }) => `let word${name} = next${name};`).join('\n')}
+    if (r < ${rows - 1}u) {
+      ${fetch('min(first + own + r + 1u, n - 1u)')}
     }
+    let row = own + r;
+    var sum = 0.0;
+    ${multiply.join('\n')}
+    folded[row * ${lanes}u + lane] = sum;
+  }
+  workgroupBarrier();
+  if (local < ${outputs * shares}u) {
+    let row = local / ${shares}u;
+    var sum = 0.0;
+    ${each(lanes / shares, (i) => `sum += folded[row * ${lanes}u + local % ${shares}u + ${i * shares}u];`)}
+    parts[local] = sum;
   }
   workgroupBarrier();`,
   };

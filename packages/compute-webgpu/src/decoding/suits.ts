@@ -7,9 +7,6 @@ import { WIDEST } from '../wgsl/half-row.js';
 export const READERS = ['q', 'k', 'v', 'fc1'] as const;
 export const SUMMED = ['dense', 'fc2'] as const;
 
-/** Ranks of an adapter that a workgroup has room for. */
-export const MOST_RANKS = 128;
-
 export function rankOf(args: DecodeBlockArgs, name: DecodedLinear): number {
   return args[name].update?.rank ?? 0;
 }
@@ -55,7 +52,6 @@ export function suits(engine: Engine, args: DecodeBlockArgs): boolean {
     ) &&
     factors !== undefined &&
     (factors === null || small(factors)) &&
-    SUMMED.reduce((sum, name) => sum + rankOf(args, name), 0) <= MOST_RANKS &&
     h.size % 4 === 0 &&
     h.size <= WIDEST &&
     headDim % 4 === 0 &&

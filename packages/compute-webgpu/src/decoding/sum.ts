@@ -2,52 +2,89 @@ import type { DecodeBlockArgs, Nf4Weight, Tensor } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../device/kernel.js';
 import type { Engine } from '../engine.js';
 import { Memo } from '../memo.js';
-import { each } from '../wgsl/half-row.js';
-import { slicesOf } from './attention.js';
 import type { BlockScales } from './block-scales.js';
-import { OUTPUTS, planOf, type RowsTerm, rowSums, THREADS } from './rows.js';
-import { MOST_RANKS, rankOf } from './suits.js';
+import { slicesOf } from './merge.js';
+import { eachShare, planOf, type RowsTerm, rowSums, sharedFloats } from './rows.js';
+import { rankOf, SUMMED } from './suits.js';
+
+/** Rows of a thread: with more, the last workgroups leave processors idle. */
+const ROWS = 4;
 
 const kernels = new Memo<KernelSpec>();
 
 interface Shape {
-  readonly width: number;
-  readonly inner: number;
-  readonly blockSizes: readonly [number, number];
+  readonly widths: readonly number[];
+  readonly blockSizes: readonly number[];
+  /** Of the adapter, and the parts that its hidden rows come in. */
+  readonly ranks: readonly number[];
+  readonly shares: readonly number[];
 }
 
-function sumKernel({ width, inner, blockSizes }: Shape): KernelSpec {
-  const key = `decode: dense and fc2 ${width}x${inner} ${blockSizes}`;
+function shapeOf(args: DecodeBlockArgs): Shape {
+  return {
+    widths: SUMMED.map((name) => args[name].weight.shape[1]),
+    blockSizes: SUMMED.map((name) => (args[name].weight as Nf4Weight).blockSize),
+    ranks: SUMMED.map((name) => rankOf(args, name)),
+    shares: [args.heads, slicesOf(args)],
+  };
+}
+
+const termsOf = ({ widths, blockSizes }: Shape) =>
+  widths.map(
+    (width, t): RowsTerm => ({
+      ...{ width, blockSize: blockSizes[t], codes: [`codes${t}`] },
+      x: (at) => `(p.x${t}At + ${at}) / 4u`,
+      scales: `p.sideAt + p.scalesAt${t}`,
+    }),
+  );
+
+const hiddenParts = ({ ranks, shares }: Shape) => ranks.map((rank, t) => rank * shares[t]);
+
+/** Floats of workgroup memory that {@link sumBranches} takes. */
+export function sumFloats(args: DecodeBlockArgs): number {
+  const shape = shapeOf(args);
+  const plan = planOf(shape.widths, ROWS);
+  const ranks = shape.ranks[0] + shape.ranks[1];
+  const [heads, slices] = hiddenParts(shape);
+  return sharedFloats(plan, termsOf(shape)) + heads + slices + ranks * (1 + plan.outputs);
+}
+
+function sumKernel(shape: Shape): KernelSpec {
+  const { widths, blockSizes, ranks, shares } = shape;
+  const [width] = widths;
+  const key = `decode: dense and fc2 ${widths.join('x')} ${blockSizes} ranks ${ranks} of ${shares}`;
   return kernels.get(key, () => {
-    const plan = planOf([width, inner]);
-    const terms = [width, inner].map(
-      (size, t): RowsTerm => ({
-        ...{ width: size, blockSize: blockSizes[t], codes: [`codes${t}`] },
-        x: (at) => `(p.x${t}At + ${at}) / 4u`,
-        scales: `p.sideAt + p.scalesAt${t}`,
-      }),
-    );
-    const { declarations, body } = rowSums(plan, terms, {
-      meanwhile: /* wgsl */ `
-  for (var j = local; j < p.rank0 + p.rank1; j += ${THREADS}u) {
-    let ofFirst = j < p.rank0;
-    let rank = select(p.rank1, p.rank0, ofFirst);
-    let count = select(p.slices, p.heads, ofFirst);
-    let begin = p.x0At + ${width}u + select(p.heads * p.rank0 + j - p.rank0, j, ofFirst);
-    var sum = 0.0;
-    for (var i = 0u; i < count; i++) { sum += x0[(begin + i * rank) / 4u][(begin + i * rank) % 4u]; }
-    hiddenOf[j] = sum * select(p.lowScale1, p.lowScale0, ofFirst);
-  }`,
-      added: each(
-        2,
-        (t) => /* wgsl */ `
-  for (var j = lane; j < p.rank${t}; j += ${plan.lanes}u) {
-    let hidden = hiddenOf[${t === 0 ? '' : 'p.rank0 + '}j];
-    ${each(OUTPUTS, (o) => `sum${o} += hidden * factors[p.b${t} + min(first + own + ${o}u, n - 1u) * p.rank${t} + j];`)}
-  }`,
+    const plan = planOf(widths, ROWS);
+    const { outputs, threads } = plan;
+    const [heads, slices] = hiddenParts(shape);
+    const all = ranks[0] + ranks[1];
+    // Columns of both factors, of the same row, follow each other.
+    const factors = ranks.map((rank, t) =>
+      eachShare(
+        outputs * rank,
+        threads,
+        (e) =>
+          `factorsOf[${e} / ${rank}u * ${all}u + ${t === 0 ? 0 : ranks[0]}u + ${e} % ${rank}u] = factors[p.b${t} + min(first * ${rank}u + ${e}, n * ${rank}u - 1u)];`,
       ),
+    );
+    const parts = eachShare(
+      heads + slices,
+      threads,
+      (e) => `hiddenParts[${e}] = x0[(p.x0At + ${width}u + ${e}) / 4u][${e} % 4u];`,
+    );
+    const { declarations, body } = rowSums(plan, termsOf(shape), [...factors, parts].join('\n'));
+    const hidden = ranks.map((rank, t) => {
+      const start = t === 0 ? 0 : heads;
+      return rank === 0
+        ? ''
+        : /* wgsl */ `
+  if (local < ${rank}u) {
+    var sum = 0.0;
+    for (var i = 0u; i < ${shares[t]}u; i++) { sum += hiddenParts[${start}u + i * ${rank}u + local]; }
+    hiddenOf[${t === 0 ? 0 : ranks[0]}u + local] = sum * p.lowScale${t};
+  }`;
     });
-    const names = ['rank', 'b', 'scalesAt', 'biasAt', 'lowScale'];
+    const names = ['b', 'scalesAt', 'biasAt', 'lowScale'];
     const params = names.flatMap((name) =>
       [0, 1].map((t) => [`${name}${t}`, name === 'lowScale' ? 'f32' : 'u32'] as const),
     );
@@ -57,30 +94,34 @@ function sumKernel({ width, inner, blockSizes }: Shape): KernelSpec {
         ...{ x0: read('vec4f'), x1: read('vec4f'), codes0: read('u32'), codes1: read('u32') },
         ...{ side: read(), factors: read(), h: read(), out: write() },
       },
-      params: { ...Object.fromEntries(params), heads: 'u32', slices: 'u32' },
+      params: Object.fromEntries(params),
       body: /* wgsl */ `${declarations}
-var<workgroup> hiddenOf: array<f32, ${MOST_RANKS}>;
-@compute @workgroup_size(${THREADS})
+var<workgroup> hiddenParts: array<f32, ${Math.max(1, heads + slices)}>;
+var<workgroup> hiddenOf: array<f32, ${Math.max(1, all)}>;
+var<workgroup> factorsOf: array<f32, ${Math.max(1, outputs * all)}>;
+@compute @workgroup_size(${threads})
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
   let segment = 0u;
-  let first = group.x * ${plan.outputs}u;
+  let first = group.x * ${outputs}u;
   let n = ${width}u;
   ${body}
-  for (var e = local; e < ${plan.outputs}u; e += ${THREADS}u) {
-    let row = first + e;
-    if (row < n) {
-      out[p.outAt + row] = h[p.hAt + row] + sumOf(e) + side[p.sideAt + p.biasAt0 + row] + side[p.sideAt + p.biasAt1 + row];
-    }
+  ${hidden.join('\n')}
+  workgroupBarrier();
+  let row = first + local;
+  if (local < ${outputs}u && row < n) {
+    var sum = sumOf(local);
+    for (var j = 0u; j < ${all}u; j++) { sum += hiddenOf[j] * factorsOf[local * ${all}u + j]; }
+    out[p.outAt + row] = h[p.hAt + row] + sum + side[p.sideAt + p.biasAt0 + row] + side[p.sideAt + p.biasAt1 + row];
   }
 }`,
     };
   });
 }
 
-/** out = h + dense(attended) + fc2(activated), the adapters' hidden rows following `attended`. */
+/** out = h + dense(attended) + fc2(activated), the parts of the adapters' hidden rows following `attended`. */
 export function sumBranches(
   engine: Engine,
   args: DecodeBlockArgs,
@@ -93,23 +134,19 @@ export function sumBranches(
     factors: Tensor | null;
   },
 ): void {
-  const { h, out, dense, fc2, heads } = args;
-  const [weight0, weight1] = [dense.weight, fc2.weight] as [Nf4Weight, Nf4Weight];
-  const [width, inner] = weight1.shape;
-  const blockSizes = [weight0.blockSize, weight1.blockSize] as const;
+  const { h, out, dense, fc2 } = args;
+  const shape = shapeOf(args);
   const params = {
-    ...{ heads, slices: slicesOf(args) },
-    ...{ rank0: rankOf(args, 'dense'), rank1: rankOf(args, 'fc2') },
     ...{ b0: dense.update?.b.offset ?? 0, b1: fc2.update?.b.offset ?? 0 },
     ...{ scalesAt0: at.dense.scales, scalesAt1: at.fc2.scales },
     ...{ biasAt0: at.dense.bias, biasAt1: at.fc2.bias },
     ...{ lowScale0: dense.update?.scaling ?? 0, lowScale1: fc2.update?.scaling ?? 0 },
   };
+  const [codes0, codes1] = [dense, fc2].map(({ weight }) => (weight as Nf4Weight).codes);
   const tensors = {
-    ...{ x0: attended, x1: activated, codes0: weight0.codes, codes1: weight1.codes },
+    ...{ x0: attended, x1: activated, codes0, codes1 },
     ...{ side, factors: factors ?? side, h, out },
   };
-  const kernel = sumKernel({ width, inner, blockSizes });
-  const groups = Math.ceil(width / planOf([width, inner]).outputs);
-  engine.recorder.dispatch(kernel, tensors, params, [groups]);
+  const groups = Math.ceil(h.size / planOf(shape.widths, ROWS).outputs);
+  engine.recorder.dispatch(sumKernel(shape), tensors, params, [groups]);
 }
