@@ -4,7 +4,7 @@ import { each } from '../wgsl/half-row.js';
 /** Codes of a load. */
 const CODES = 8;
 /** Loads of a row that a thread has under way at most; as many parts of x are in its registers. */
-const LOADS = 10;
+const LOADS = 5;
 /** Threads of a workgroup, at least; of SwiftShader's, and of most GPUs', no more than 256 by default. */
 const THREADS = [128, 256] as const;
 
