@@ -12,8 +12,9 @@ import { Memo } from '../memo.js';
 import { axpby } from '../ops/elementwise/elementwise.js';
 import { eachElement, WIDTH } from '../wgsl/flat.js';
 import * as weights from '../wgsl/weight.js';
+import { READERS, SUMMED } from './suits.js';
 
-export const LINEARS = ['q', 'k', 'v', 'fc1', 'dense', 'fc2'] as const;
+const LINEARS = [...READERS, ...SUMMED] as const;
 
 /** Where the scales and the bias of each layer begin. */
 type Places = Readonly<Record<DecodedLinear, { readonly scales: number; readonly bias: number }>>;
