@@ -1,5 +1,5 @@
-// npm run coverage: what the tests run, and the untested lines of every file below 100 %, in two tables: the
-// libraries, as the processes of the tests run them, and the command, as its own processes run it. Code in workers,
+// npm run coverage: what the tests run, and the untested lines of every file below 100 %, in two tables: what
+// the processes of the tests run themselves, and of the command what its own processes run. Code in workers,
 // browsers, WebAssembly and WGSL does not count: V8 sees JavaScript in a process.
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,10 +29,11 @@ const given = process.argv.slice(2);
 const flags = [
   ...['--coverage.enabled', '--coverage.provider=v8', '--coverage.reporter=text'],
   ...['--coverage.reporter=json-summary', '--coverage.include=packages/*/src/**/*.ts'],
-  ...['--coverage.exclude=**/*.test.ts', '--coverage.reportOnFailure'],
-  ...['--coverage.reportsDirectory=coverage/libraries', '--exclude=**/test/browser/**'],
+  ...['--coverage.include=apps/cli/src/**/*.ts', '--coverage.exclude=**/*.test.ts'],
+  ...['--coverage.reportsDirectory=coverage/tests', '--coverage.reportOnFailure'],
+  '--exclude=**/test/browser/**',
 ];
-stage('libraries', () => tool('vitest', ['run', ...flags, ...given]));
+stage('tests', () => tool('vitest', ['run', ...flags, ...given]));
 stage('command', () => {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const env = { ...process.env, NODE_V8_COVERAGE: processes };
