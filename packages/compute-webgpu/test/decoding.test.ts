@@ -25,3 +25,14 @@ describe.skipIf(!gpu).each(tiers)(`decoding on WebGPU, tier %s${skipped}`, async
     expect(backend.memory().live).toBeLessThanOrEqual(2 ** 20);
   });
 });
+
+test.skipIf(!gpu)('without room for its scales a block is left to the operations', async () => {
+  const [each] = decodingCases();
+  const whole = await createWebGpuBackend({ gpu: gpu! });
+  await each.run(whole);
+  const { peak } = whole.memory();
+  await whole.dispose();
+  const short = await createWebGpuBackend({ gpu: gpu!, memoryLimit: peak - 1 });
+  expect((await each.run(short)).done).toEqual(Float32Array.of(0));
+  await short.dispose();
+});

@@ -2,6 +2,7 @@ import type { Tensor } from '@qlorajs/compute';
 import { checkRoom, type Decoder } from './decoder.js';
 import type { PhiModel } from './model.js';
 import { runsOf } from './pass.js';
+import { recordBlocks } from './record-blocks.js';
 import { replayed } from './replay.js';
 import type { SampledToken } from './sampler.js';
 import type { GreedyChoice, Sequence } from './sequence.js';
@@ -100,7 +101,7 @@ export class Ahead {
     for (let i = 0; i < count; i++) {
       const pass = { ...begun, ...placed(i) };
       const work = () => {
-        const h = this.#model.recordBlocks(pass, this.#model.embed(pass, one(ids, i)));
+        const h = recordBlocks(pass, this.#model.embed(pass, one(ids, i)));
         const logits = this.#model.headLogits(pass, h, Int32Array.of(0));
         const [to, tell] = [one(ids, i + 1), backend.view(chosen, 2 * i, [2])];
         backend.decoding!.chooseToken({ logits, seen, penalty, limit, id: to, chosen: tell });

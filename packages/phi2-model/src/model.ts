@@ -13,7 +13,6 @@ import { blockActivations, blockForward } from './block.js';
 import { type BlockInputs, InputPages, inputsInWorkspace } from './block-inputs.js';
 import type { BlockPages } from './block-pages.js';
 import type { PhiConfig } from './config.js';
-import { decodeBlock } from './decode-block.js';
 import { linearWeight, weightRowNorms } from './dora-norms.js';
 import { headLogits } from './head-logits.js';
 import type { LoadReport } from './load.js';
@@ -28,6 +27,7 @@ import {
   runsOf,
   someRows,
 } from './pass.js';
+import { recordBlocks } from './record-blocks.js';
 import { replayed } from './replay.js';
 import { createRotaryTable, type RotaryTable } from './rotary-table.js';
 import { phiSavableModules } from './saved-modules.js';
@@ -226,7 +226,7 @@ export class PhiModel {
     const hidden = [embedded, this.workspace.get('hidden.1', embedded.shape)];
     const last = hidden[layers % 2];
     if (!this.#pages) {
-      replayed(pass, `blocks from ${embedded.offset}`, () => this.recordBlocks(pass, embedded));
+      replayed(pass, `blocks from ${embedded.offset}`, () => recordBlocks(pass, embedded));
       return last;
     }
     const block = (layer: number) => {
@@ -234,19 +234,6 @@ export class PhiModel {
       blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
     };
     return this.#pages.each(layers, block).then(() => last);
-  }
-
-  /** @internal As {@link runBlocks} without pages, for what is issued again as a part of more. */
-  recordBlocks(pass: Pass, embedded: Tensor): Tensor {
-    const { layers } = this.config;
-    const other = this.workspace.get('hidden.1', embedded.shape);
-    let [from, out] = [embedded, other];
-    for (let layer = 0; layer < layers; layer++) {
-      if (!decodeBlock(pass, layer, from, out))
-        blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
-      [from, out] = [out, from];
-    }
-    return from;
   }
 
   /** @internal Final norm and head of the given rows, in ascending order: `[m, V]` on the device. */

@@ -35,7 +35,6 @@ function decodeBlock(engine: Engine, kept: ScalesOfBlocks, args: DecodeBlockArgs
   checkDecodeBlock(args);
   if (!suits(engine, args) || !fits(engine, args)) return false;
   const factors = factorsOf(args) ?? null;
-  const scales = kept.of(args);
   const { scratch } = engine;
   const width = args.h.size;
   const inner = args.fc1.weight.shape[0];
@@ -44,6 +43,8 @@ function decodeBlock(engine: Engine, kept: ScalesOfBlocks, args: DecodeBlockArgs
   const projected = scratch.get('decoded projections', 'f32', 3 * width + inner);
   const parts = scratch.get('decoded attention', 'f32', partsSize(args));
   const attended = scratch.get('decoded heads', 'f32', mergedSize(args));
+  const scales = kept.of(args);
+  if (!scales) return false;
   const activated = slice(projected, 3 * width, inner);
   normDown(engine, args, factors, x);
   project(engine, args, scales, { x, factors, out: projected });

@@ -5,6 +5,7 @@ import {
   type Tensor,
   weightTensors,
 } from '@qlorajs/compute';
+import type { QLoraError } from '@qlorajs/errors';
 import { type KernelSpec, write } from '../device/kernel.js';
 import { type GpuStorage, slice, storageOf } from '../device/storage.js';
 import { type Engine, flatGroups } from '../engine.js';
@@ -67,13 +68,15 @@ function placesOf(args: DecodeBlockArgs): { readonly at: Places; readonly size: 
 export class ScalesOfBlocks {
   readonly #engine: Engine;
   readonly #kept = new Map<GpuStorage, Kept>();
+  /** There was no room for another block's. */
+  #full = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
-  /** Of a block whose weights are all NF4. */
-  of(args: DecodeBlockArgs): BlockScales {
+  /** Of a block whose weights are all NF4; null where there is no room for them. */
+  of(args: DecodeBlockArgs): BlockScales | null {
     const tensors = LINEARS.flatMap((name) => [
       ...weightTensors(args[name].weight),
       args[name].bias,
@@ -83,11 +86,13 @@ export class ScalesOfBlocks {
     const known = this.#kept.get(storages[0]);
     if (known?.contents === contents) return known;
     if (known) this.#drop(known);
-    const { recorder, memory } = this.#engine;
+    if (this.#full) return null;
+    const { recorder } = this.#engine;
     // What is recorded here is not to be issued again.
     recorder.spoilTape();
     const { at, size } = placesOf(args);
-    const owner = memory.allocate('f32', [size], 'scales of a block');
+    const owner = this.#allocate(size);
+    if (!owner) return null;
     for (const name of LINEARS) {
       const { bias } = args[name];
       const weight = args[name].weight as Nf4Weight;
@@ -108,8 +113,19 @@ export class ScalesOfBlocks {
   /** A tensor goes: what was made of it goes too. */
   release(tensor: Tensor): void {
     const storage = storageOf(tensor);
+    this.#full = false;
     for (const kept of [...this.#kept.values()])
       if (kept.storages.includes(storage)) this.#drop(kept);
+  }
+
+  #allocate(size: number): Tensor | null {
+    try {
+      return this.#engine.memory.allocate('f32', [size], 'scales of a block');
+    } catch (error) {
+      if ((error as QLoraError).code !== 'COMPUTE_OUT_OF_MEMORY') throw error;
+      this.#full = true;
+      return null;
+    }
   }
 
   #drop({ owner, storages }: Kept): void {
