@@ -1,4 +1,4 @@
-import { createReferenceBackend } from '@qlorajs/compute';
+import { createReferenceBackend, type DecodeBlockArgs } from '@qlorajs/compute';
 import { compareValues, DECODING_TOLERANCES, decodingCases } from '@qlorajs/compute/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
@@ -35,4 +35,17 @@ test.skipIf(!gpu)('without room for its scales a block is left to the operations
   const short = await createWebGpuBackend({ gpu: gpu!, memoryLimit: peak - 1 });
   expect((await each.run(short)).done).toEqual(Float32Array.of(0));
   await short.dispose();
+  // Who cannot do without the room gets it.
+  const full = await createWebGpuBackend({ gpu: gpu!, memoryLimit: peak + 16 });
+  const done: boolean[] = [];
+  const block = (args: DecodeBlockArgs) => {
+    done.push(full.decoding!.block(args));
+    const other = full.empty('f32', [200]);
+    done.push(full.decoding!.block(args));
+    full.free(other);
+    return full.decoding!.block(args);
+  };
+  const results = await each.run({ ...full, decoding: { ...full.decoding!, block } });
+  expect([...done, ...results.done]).toEqual([true, false, 1]);
+  await full.dispose();
 });

@@ -68,11 +68,13 @@ function placesOf(args: DecodeBlockArgs): { readonly at: Places; readonly size: 
 export class ScalesOfBlocks {
   readonly #engine: Engine;
   readonly #kept = new Map<GpuStorage, Kept>();
-  /** There was no room for another block's. */
+  /** Memory ran short: until a tensor goes, blocks without scales are computed from operations. */
   #full = false;
+  #making = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    engine.memory.counter.onShortage(() => this.#giveBack());
   }
 
   /** Of a block whose weights are all NF4; null where there is no room for them. */
@@ -118,13 +120,24 @@ export class ScalesOfBlocks {
       if (kept.storages.includes(storage)) this.#drop(kept);
   }
 
+  /** Lets others have the room, who cannot do without it. */
+  #giveBack(): boolean {
+    if (this.#making || this.#kept.size === 0) return false;
+    this.#full = true;
+    for (const kept of [...this.#kept.values()]) this.#drop(kept);
+    return true;
+  }
+
   #allocate(size: number): Tensor | null {
+    this.#making = true;
     try {
       return this.#engine.memory.allocate('f32', [size], 'scales of a block');
     } catch (error) {
       if ((error as QLoraError).code !== 'COMPUTE_OUT_OF_MEMORY') throw error;
       this.#full = true;
       return null;
+    } finally {
+      this.#making = false;
     }
   }
 
