@@ -52,10 +52,9 @@ async function run(backend: Backend, gradientAccumulationSteps: number) {
 test.each(Object.keys(BACKENDS))('a step on %s reads back once', async (name) => {
   const create = BACKENDS[name]!;
   const one = await run(await create(), 1);
-  // In the first step the places for losses and norm are made.
-  expect(one.map(({ reads }) => reads).slice(1)).toEqual([1, 1]);
+  expect(one.map(({ reads }) => reads)).toEqual([1, 1, 1]);
   const two = await run(await create(), 2);
-  expect(two.map(({ reads }) => reads).slice(1)).toEqual([1, 1]);
+  expect(two.map(({ reads }) => reads)).toEqual([1, 1, 1]);
   for (const [i, { loss, gradNorm }] of two.entries()) {
     expect(loss).toBeCloseTo(one[i]!.loss, 4);
     expect(gradNorm).toBeCloseTo(one[i]!.gradNorm, 4);

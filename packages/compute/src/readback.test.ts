@@ -49,6 +49,27 @@ test('values come where they were asked for, whatever the sizes and however ofte
   );
 });
 
+test('room that was prepared is filled without growing: one read from the first time on', async () => {
+  const { backend, read, readback } = setup();
+  for (const sizes of [[3, 4, 1], [1], [20, 1]]) {
+    readback.prepare(sizes.reduce((sum, size) => sum + size, 0));
+    const live = backend.memory().live;
+    const places = sizes.map((size) => {
+      const place = readback.reserve(size);
+      readback.prepare(99); // places were given away: they stay where they are
+      return place;
+    });
+    expect(backend.memory().live).toBe(live);
+    for (const [i, { tensor }] of places.entries()) backend.ops.fill({ out: tensor, value: i });
+    await readback.flush();
+    for (const [i, { values }] of places.entries())
+      expect([...(await values)]).toEqual(Array(sizes[i]).fill(i));
+    expect(read).toHaveBeenCalledTimes(1);
+    read.mockClear();
+  }
+  expect(backend.memory().live).toBe(4 * 21);
+});
+
 test('nothing reserved: nothing is read; what was cleared is not read either', async () => {
   const { read, readback } = setup();
   await readback.flush();

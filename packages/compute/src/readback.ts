@@ -45,6 +45,20 @@ export class Readback {
   }
 
   /**
+   * Makes room for `size` values, so that one read brings what is reserved until the next flush. Nothing
+   * happens where places are given away already.
+   *
+   * @throws QLoraError `COMPUTE_OUT_OF_MEMORY`
+   */
+  prepare(size: number): void {
+    if (this.#parts.some(({ used }) => used > 0)) return;
+    const [part, ...others] = this.#parts;
+    if (part !== undefined && others.length === 0 && part.buffer.size >= size) return;
+    this.dispose();
+    this.#addPart(size);
+  }
+
+  /**
    * A place for `size` f32 values; what is in it when {@link flush} is called resolves `values`.
    *
    * @throws QLoraError `COMPUTE_OUT_OF_MEMORY` when the buffer must grow and cannot.
@@ -102,7 +116,11 @@ export class Readback {
     const before = this.#parts.reduce((sum, { buffer }) => sum + buffer.size, 0);
     if (idle) this.dispose();
     const room = idle ? Math.max(size, before) : size;
-    const buffer = this.#backend.empty('f32', [room], this.#label);
+    return this.#addPart(room);
+  }
+
+  #addPart(size: number): Part {
+    const buffer = this.#backend.empty('f32', [size], this.#label);
     const part = { buffer, used: 0, reservations: [] };
     this.#parts.push(part);
     return part;

@@ -88,9 +88,7 @@ async function run(backend: Backend, args: DryRunArgs): Promise<void> {
   const moments = options.optim === 'paged_adamw_8bit' ? '8bit' : '32bit';
   const optimizer = createAdamW(backend, adapter.parameters(), { moments, pager: pagers.states });
   const { readback } = optimizer;
-  // Losses of the other micro-batches of a step wait beside those of this one.
-  const others = (options.gradientAccumulationSteps - 1) * train.trainedTokens;
-  if (others > 0) readback.reserve(others);
+  readback.prepare(1 + options.gradientAccumulationSteps * train.trainedTokens);
   await model.forwardBackward(batchOf(train), {
     ...{ normalizer: 1, dropoutSeed: 0, inputPager: pagers.inputs, readback },
     gradientCheckpointing: options.gradientCheckpointing !== false,

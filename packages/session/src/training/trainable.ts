@@ -40,6 +40,8 @@ export function trainable(parts: TrainableParts, notices: Notices): Trainable {
   let rows = options.perDeviceTrainBatchSize;
   return {
     async forwardBackward(batch, how) {
+      // The losses of the whole step, and the norm.
+      optimizer.readback.prepare(1 + how.normalizer);
       const losses: Promise<number>[] = [];
       let tokens = 0;
       for (const { batch: part, firstToken } of splitBatch(batch, rows)) {
