@@ -17,6 +17,32 @@ async function engineOf(page: Page): Promise<{ name: string | null; text: string
   return { name, text };
 }
 
+/** Runs `script` at the beginning of the page's worker. */
+async function inWorker(page: Page, script: string): Promise<void> {
+  await page.route('**/assets/worker-*.js', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${script}\n${await response.text()}` });
+  });
+}
+
+const NO_WEBGPU = "Object.defineProperty(navigator, 'gpu', { value: undefined });";
+const NO_SIMD =
+  "WebAssembly.validate = () => false; WebAssembly.compile = () => Promise.reject(new Error('no SIMD'));";
+/** The browser takes its WebGL contexts away when the page says `lose`. */
+const LOSABLE = `{
+  const contexts = [];
+  const { prototype } = OffscreenCanvas;
+  const { getContext } = prototype;
+  prototype.getContext = function (...args) {
+    const context = getContext.apply(this, args);
+    if (context !== null) contexts.push(context);
+    return context;
+  };
+  new BroadcastChannel('lose').onmessage = () => {
+    for (const each of contexts) each.getExtension('WEBGL_lose_context')?.loseContext();
+  };
+}`;
+
 /** The first token of the SQL adapter's answer. */
 async function firstToken(page: Page): Promise<string> {
   await page.getByText('Cómo elige las palabras').click();
@@ -95,19 +121,40 @@ describe.skipIf(!path)(
 
     test('auto without WebGPU and without SIMD: gpu.js on WebGL2, the same answer', async () => {
       const { page } = await openPage(browser);
-      // A browser that has neither: the worker finds its host so.
-      await page.route('**/assets/worker-*.js', async (route) => {
-        const response = await route.fetch();
-        const without =
-          "Object.defineProperty(navigator, 'gpu', { value: undefined }); WebAssembly.validate = () => false; WebAssembly.compile = () => Promise.reject(new Error('no SIMD'));\n";
-        await route.fulfill({ response, body: without + (await response.text()) });
-      });
+      // A browser that has neither.
+      await inWorker(page, `${NO_WEBGPU} ${NO_SIMD} ${LOSABLE}`);
       await page.goto(site.url);
       await waitUntilReady(page, SLOW);
       const { name, text } = await engineOf(page);
       expect(name).toBe('gpujs');
       expect(text).toContain('webgl2');
       expect(await firstToken(page)).toBe(expected);
+
+      await page.evaluate("new BroadcastChannel('lose').postMessage(null)");
+      await page.getByLabel('Tu mensaje').fill('¿Y los clientes?');
+      await page.getByLabel('Tu mensaje').press('Enter');
+      const told = page.getByText(/El navegador retiró la tarjeta gráfica\. Recarga la página/);
+      await told.first().waitFor({ timeout: SLOW });
+      await page.close();
+    }, 400_000);
+
+    test('a model beyond the limit of WebGL2 textures is refused in words', async () => {
+      const { page } = await openPage(browser);
+      await inWorker(
+        page,
+        `{
+          const { prototype } = WebGL2RenderingContext;
+          const { getParameter } = prototype;
+          prototype.getParameter = function (name) {
+            return name === this.MAX_TEXTURE_SIZE ? 64 : getParameter.call(this, name);
+          };
+        }`,
+      );
+      await page.goto(`${site.url}/?backend=gpujs`);
+      await page
+        .getByText(/Eso es demasiado grande para WebGL2/)
+        .first()
+        .waitFor({ timeout: SLOW });
       await page.close();
     }, 400_000);
 
@@ -158,11 +205,7 @@ describe.skipIf(!path)(
 
     test('an engine that does not start is explained', async () => {
       const { page } = await openPage(browser);
-      await page.route('**/assets/worker-*.js', async (route) => {
-        const response = await route.fetch();
-        const without = "Object.defineProperty(navigator, 'gpu', { value: undefined });\n";
-        await route.fulfill({ response, body: without + (await response.text()) });
-      });
+      await inWorker(page, NO_WEBGPU);
       await page.goto(`${site.url}/?backend=webgpu`);
       await page
         .getByRole('alert')

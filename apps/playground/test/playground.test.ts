@@ -298,6 +298,31 @@ describe.skipIf(!path)(`the playground in Chromium${reason ? `: skipped, ${reaso
     await page.locator('[data-testid=answer][data-done=true]').nth(1).waitFor();
   });
 
+  test('a run that gets no better stops early, and ends with its best adapter', async () => {
+    await prepareRun(page, 'pronto');
+    await page.getByLabel(/Tamaño de cada paso/).fill('0.5');
+    await page.getByLabel(/Parte de las filas/).fill('0.1');
+    await page.getByLabel(/Evaluar cada tantos pasos/).fill('1');
+    await page.getByLabel(/Parar tras tantas evaluaciones/).fill('2');
+    await page.getByRole('button', { name: 'Empezar a entrenar' }).click();
+    await runAt(page, 'done').waitFor({ timeout: 120_000 });
+    const files = await downloadRun(page);
+    const text = (file: string) => new TextDecoder().decode(files[`pronto/${file}`]);
+    const state = JSON.parse(text('trainer_state.json'));
+    const evaluations: { step: number; eval_loss: number }[] = state.log_history.filter(
+      (entry: object) => 'eval_loss' in entry,
+    );
+    const losses = evaluations.map((entry) => entry.eval_loss);
+    const best = losses.indexOf(Math.min(...losses));
+    // Two evaluations after the best of them, and none more.
+    expect(losses).toHaveLength(best + 3);
+    expect(state.global_step).toBe(best + 3);
+    expect(state.max_steps).toBe(10);
+    expect(state.best_metric).toBe(losses[best]);
+    expect(state.stateful_callbacks.EarlyStoppingCallback.args.early_stopping_patience).toBe(2);
+    expect(text('README.md')).toContain(losses[best].toFixed(4));
+  }, 300_000);
+
   test('looks inside: tokens, NF4, LoRA, the device', async () => {
     await page.getByRole('tab', { name: 'Mirar dentro' }).click();
     await page.getByTestId('tokens').getByText('<|user|>').waitFor();
