@@ -12,6 +12,8 @@ const THREADS = 128;
 const SLICE = 320;
 /** Threads that share a row of A. */
 const LANES = 8;
+/** Elements of A that a thread fetches before it needs them. */
+const MOST_AHEAD = 48;
 /** Parts that a thread adds without waiting for one before the next. */
 const AT_ONCE = 4;
 
@@ -38,7 +40,7 @@ export function mergedSize(args: DecodeBlockArgs): number {
 
 /**
  * WGSL of the products of `size` elements of `row`, in workgroup memory, with the columns from `begin` on
- * of a matrix `[rank, across]`: what is read of it is on its way before the row is there.
+ * of a matrix `[rank, across]`: what is read of it, unless it is much, is on its way before the row is there.
  */
 function downOf(rank: number, size: number, across: number, to: string) {
   const turns = Math.ceil((rank * LANES) / THREADS);
@@ -47,16 +49,16 @@ function downOf(rank: number, size: number, across: number, to: string) {
     each(turns, (t) => each(columns, (i) => text(t, i)));
   const r = (t: number) => `(local / ${LANES}u + ${(t * THREADS) / LANES}u)`;
   const c = (i: number) => `(local % ${LANES}u + ${i * LANES}u)`;
+  const factor = (t: number, i: number) =>
+    `factors[begin + min(${r(t)}, ${rank - 1}u) * ${across}u + min(${c(i)}, size - 1u)]`;
+  const ahead = turns * columns <= MOST_AHEAD;
   return {
-    before: each2(
-      (t, i) =>
-        `let f${t}_${i} = factors[begin + min(${r(t)}, ${rank - 1}u) * ${across}u + min(${c(i)}, size - 1u)];`,
-    ),
+    before: ahead ? each2((t, i) => `let f${t}_${i} = ${factor(t, i)};`) : '',
     after: each(
       turns,
       (t) => /* wgsl */ `{
     var sum = 0.0;
-    ${each(columns, (i) => `if (${c(i)} < size) { sum += f${t}_${i} * row[${c(i)}]; }`)}
+    ${each(columns, (i) => `if (${c(i)} < size) { sum += ${ahead ? `f${t}_${i}` : factor(t, i)} * row[${c(i)}]; }`)}
     folded[local] = sum;
     workgroupBarrier();
     if (local % ${LANES}u == 0u && ${r(t)} < ${rank}u) {

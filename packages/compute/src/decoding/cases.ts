@@ -130,7 +130,12 @@ export function decodingCases(): DecodingCase[] {
   const small = { kind: 'nf4-double', heads: 2, headDim: 32, inner: 128 } as const;
   return [
     blockCase({ ...small, capacity: 8, position: 0, ranks: {} }),
-    blockCase({ ...small, capacity: 300, position: 255, ranks: { q: 4, k: 8, v: 4, dense: 4 } }),
+    blockCase({
+      ...small,
+      capacity: 300,
+      position: 255,
+      ranks: { q: 4, k: 8, v: 4, dense: 4, fc2: 32 },
+    }),
     blockCase({
       ...{ kind: 'nf4', heads: 4, headDim: 80, inner: 1280, capacity: 40, position: 21 },
       ranks: { q: 16, v: 16, fc1: 4, fc2: 8 },
