@@ -113,7 +113,8 @@ function chooseCase(
       const integers = await Promise.all(ids.map((each) => backend.readIntegers(each)));
       const outputs = await readAndFree(backend, { chosen }, [row, chosen, ...ids]);
       return {
-        ...outputs,
+        // Among NaN there is no log-probability to compare.
+        ...(logits.some(Number.isNaN) ? {} : outputs),
         id: Float32Array.from(integers[0]),
         seen: Float32Array.from(integers[1] ?? []),
       };
@@ -144,6 +145,8 @@ export function decodingCases(): DecodingCase[] {
     chooseCase('of ties the first', changed({ 700: 50, 4111: 50, 699: 49 }), {}),
     chooseCase('signed zeros are equal', new Float32Array(600).fill(-0).fill(0, 300), {}),
     chooseCase('all -Infinity', new Float32Array(300).fill(-Infinity).fill(1, 299), { limit: 299 }),
+    chooseCase('a NaN is never larger', changed({ 0: -40, 5: Number.NaN, 3333: Number.NaN }), {}),
+    chooseCase('nothing is larger than a NaN at 0', changed({ 0: Number.NaN }), {}),
     chooseCase('a limit', changed({ 4000: 90, 3999: 80 }), { limit: 4000 }),
     chooseCase('a penalty', changed({ 10: 20, 11: 18, 12: 17 }), { seen: [10, 4], penalty: 1.2 }),
     chooseCase('negative logits and a penalty', new Float32Array(400).fill(-2).fill(-1.9, 7, 9), {
