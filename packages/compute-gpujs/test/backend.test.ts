@@ -1,6 +1,5 @@
 import { createReferenceBackend, integersFrom, type Nf4Weight, tensorFrom } from '@qlorajs/compute';
-import { randomWeight } from '@qlorajs/compute/testing';
-import fc from 'fast-check';
+import { badByteWrites, randomWeight } from '@qlorajs/compute/testing';
 import { GPU } from 'gpu.js';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createGpuJsBackend } from '../src/index.js';
@@ -25,17 +24,7 @@ describe.each(['cpu', 'webasm'] as const)('mode %s', async (mode) => {
   afterAll(() => backend.dispose());
 
   test('writes of bytes at any offset change those bytes alone', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.nat(11), fc.uint8Array({ maxLength: 13 }), async (offset, bytes) => {
-        const tensor = backend.empty('u8', [27]);
-        backend.write(tensor, new Uint8Array(27).fill(7));
-        backend.write(backend.view(tensor, 1, [26]), bytes, offset);
-        const expected = new Uint8Array(27).fill(7);
-        expected.set(bytes, offset + 1);
-        expect(await backend.readIntegers(tensor)).toEqual(expected);
-        backend.free(tensor);
-      }),
-    );
+    expect(await badByteWrites(backend)).toEqual([]);
   });
 
   test('the mask of a dropout is that of the reference, bit for bit', async () => {

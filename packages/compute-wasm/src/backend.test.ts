@@ -1,4 +1,5 @@
 import { createReferenceBackend, integersFrom, type Tensor, tensorFrom } from '@qlorajs/compute';
+import { badByteWrites } from '@qlorajs/compute/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createWasmBackend, hasRelaxedSimd } from './index.js';
 
@@ -150,6 +151,10 @@ describe('tensors', () => {
     expect(await backend.readIntegers(unsigned)).toEqual(Uint32Array.of(0xffffffff, 1));
     expect(await backend.readIntegers(integersFrom(backend, [-3]))).toEqual(Int32Array.of(-3));
     expect(() => backend.write(bytes, Uint8Array.of(1, 2), 3)).toThrowError(/do not fit/);
+  });
+
+  test('writes of bytes at any offset change those bytes alone', async () => {
+    expect(await badByteWrites(await start())).toEqual([]);
   });
 
   test('every f16 reads as the number that it stands for', async () => {

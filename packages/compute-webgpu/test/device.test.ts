@@ -5,8 +5,7 @@ import {
   type LinearWeight,
   tensorFrom,
 } from '@qlorajs/compute';
-import { compareValues, OP_TOLERANCES } from '@qlorajs/compute/testing';
-import fc from 'fast-check';
+import { badByteWrites, compareValues, OP_TOLERANCES } from '@qlorajs/compute/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
 import { findGpu, reachableTiers } from './find-gpu.js';
@@ -20,21 +19,7 @@ describe.skipIf(!gpu)(`WebGPU device${reason ? `: skipped, ${reason}` : ''}`, as
   const counting = (size: number) => Float32Array.from({ length: size }, (_, i) => i + 1);
 
   test('writes of bytes at any offset change those bytes alone', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.nat(11), fc.uint8Array({ maxLength: 13 }), async (offset, bytes) => {
-        const tensor = backend.empty('u8', [27]);
-        backend.write(tensor, new Uint8Array(27).fill(7));
-        backend.write(backend.view(tensor, 1, [26]), bytes, offset);
-        const expected = new Uint8Array(27).fill(7);
-        expected.set(bytes, offset + 1);
-        expect(await backend.readIntegers(tensor)).toEqual(expected);
-        expect(await backend.readIntegers(backend.view(tensor, 3, [9]))).toEqual(
-          expected.slice(3, 12),
-        );
-        backend.free(tensor);
-      }),
-      { numRuns: 25 },
-    );
+    expect(await badByteWrites(backend)).toEqual([]);
   });
 
   test('half floats are read as floats, from odd offsets too', async () => {

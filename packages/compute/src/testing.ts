@@ -1,6 +1,7 @@
 export { type DecodingCase, decodingCases } from './decoding/cases.js';
+export { badByteWrites } from './testing/byte-writes.js';
 export { compareValues, type Mismatch } from './testing/compare.js';
-export { checkCase, type OpCase, randomTensor } from './testing/op-case.js';
+export { checkCase, type OpCase, randomTensor, referenceOnce } from './testing/op-case.js';
 export { opCases } from './testing/op-cases.js';
 export {
   DECODING_TOLERANCES,

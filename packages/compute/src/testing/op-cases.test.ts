@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { OP_NAMES } from '../ops.js';
 import { createReferenceBackend } from '../reference/backend.js';
-import { checkCase, opCases } from '../testing.js';
+import { badByteWrites, checkCase, opCases } from '../testing.js';
 
 test('every operation has cases, with names that differ', () => {
   const cases = opCases();
@@ -31,4 +31,16 @@ test('no case leaks memory', async () => {
     await each.run(backend);
     expect(backend.memory().live, each.name).toBe(0);
   }
+});
+
+test('a backend whose writes spill over is caught', async () => {
+  const backend = createReferenceBackend();
+  expect(await badByteWrites(backend)).toEqual([]);
+  const write = backend.write.bind(backend);
+  const spilling: typeof backend.write = (tensor, data, offset = 0) => {
+    write(tensor, data, offset);
+    const next = offset + data.length;
+    if (data.length > 0 && next < tensor.size) write(tensor, Uint8Array.of(1), next);
+  };
+  expect((await badByteWrites({ ...backend, write: spilling })).length).toBeGreaterThan(100);
 });
