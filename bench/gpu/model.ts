@@ -178,9 +178,11 @@ async function step(batch: LabelledBatch, busy: Busy): Promise<number> {
   const normalizer = batch.batchSize * (batch.length - 1);
   return busy.run(async () => {
     optimizer.zeroGrad();
-    const { lossSum } = await model.forwardBackward(batch, { normalizer, dropoutSeed: null });
+    const { readback } = optimizer;
+    const how = { normalizer, dropoutSeed: null, readback };
+    const { lossSum } = await model.forwardBackward(batch, how);
     await busy.run(() => optimizer.step(1e-4));
-    return lossSum / normalizer;
+    return (await lossSum) / normalizer;
   });
 }
 

@@ -115,12 +115,13 @@ async function measure(gib: number | null): Promise<Record<string, unknown>> {
     optimizer.zeroGrad();
     const { lossSum } = await model.forwardBackward(batch, {
       ...{ normalizer: length - 1, dropoutSeed: null, inputPager: pagers.inputs },
+      readback: optimizer.readback,
       gradientCheckpointing: options.gradientCheckpointing !== false,
     });
     await optimizer.step(1e-4);
     await backend.sync();
     if (step >= WARM) seconds.push((performance.now() - start) / 1000);
-    losses.push(lossSum / (length - 1));
+    losses.push((await lossSum) / (length - 1));
     const { bytesIn = 0, bytesOut = 0 } = pager?.stats ?? {};
     moved = { in: bytesIn - (before?.bytesIn ?? 0), out: bytesOut - (before?.bytesOut ?? 0) };
   }

@@ -30,11 +30,12 @@ export async function stepPart(backend: Backend, options: StepOptions) {
 
   const step = async () => {
     optimizer.zeroGrad();
-    const training = { normalizer, dropoutSeed: null, gradientCheckpointing: true };
+    const { readback } = optimizer;
+    const training = { normalizer, dropoutSeed: null, gradientCheckpointing: true, readback };
     const { lossSum } = await model.forwardBackward(batch, training);
     await optimizer.step(2e-4);
     await backend.sync();
-    return lossSum / normalizer;
+    return (await lossSum) / normalizer;
   };
   return {
     facts: {
