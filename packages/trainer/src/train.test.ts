@@ -238,6 +238,25 @@ describe('train', () => {
     expect(model.weight).toBeGreaterThan(0);
   });
 
+  test('gradients that are not finite skip the step, whatever its losses', async () => {
+    const { model, options } = setup([[1], [2]], { epochs: 1 });
+    let asked = 0;
+    const optimizer: TrainerOptimizer = {
+      zeroGrad: () => model.zeroGrad(),
+      gradNorm: async () => (asked++ === 0 ? Number.POSITIVE_INFINITY : model.gradNorm()),
+      step: (learningRate) => model.step(learningRate),
+    };
+    const train = { ...options.train, describe: ([row]: Rows) => `row ${row}` };
+    const { events, result } = await run({ ...options, optimizer, train });
+    expect(events[0]).toMatchObject({
+      ...{ skipped: true, skippedBatch: 'row 1', gradNorm: Number.POSITIVE_INFINITY, loss: 1 },
+    });
+    expect(events[1]).toMatchObject({ skipped: false, skippedBatch: null, gradNorm: 4, loss: 4 });
+    expect(result).toMatchObject({ steps: 2, skippedSteps: 1, meanLoss: 4 });
+    expect(asked).toBe(2);
+    expect(model.rates).toEqual([0.05]);
+  });
+
   test('the error of a diverged run names the rows', async () => {
     const { options } = setup([[Number.NaN]], { epochs: 99, maxSkippedSteps: 2 });
     const train = { ...options.train, describe: () => 'lines 3 and 17' };
