@@ -73,6 +73,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     memory,
     tier,
     maxBinding,
+    maxBuffers: limits.maxStorageBuffersPerShaderStage,
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
     scratch: new Scratch(memory, recorder),
   };

@@ -63,7 +63,7 @@ export function createPlanningBackend(options: PlanningOptions): CountingBackend
     } as unknown as DeviceMemory;
     const engine: Engine = {
       ...{ recorder, memory, tier, maxBinding },
-      workgroupMemory: 48 * 1024,
+      ...{ workgroupMemory: 48 * 1024, maxBuffers: 16 },
       scratch: new Scratch(memory, recorder),
     };
     return bindOps(engine, new HeldProduct(engine));

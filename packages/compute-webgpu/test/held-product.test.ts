@@ -2,7 +2,7 @@ import { createReferenceBackend } from '@qlorajs/compute';
 import { compareValues, randomTensor, randomWeight } from '@qlorajs/compute/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createWebGpuBackend } from '../src/index.js';
-import { adapterLayer } from './adapter-layer.js';
+import { adapterLayer, sharedLayers } from './adapter-layer.js';
 import { findGpu } from './find-gpu.js';
 
 const { gpu, reason } = await findGpu();
@@ -38,6 +38,14 @@ describe.skipIf(!gpu)(`products held back${reason ? `: skipped, ${reason}` : ''}
   ])('an adapter beside a linear layer, %i rows, input changed: %s', async (rows, overlap) => {
     const actual = await adapterLayer(backend, rows, overlap);
     const expected = await adapterLayer(createReferenceBackend(), rows, overlap);
+    expected.forEach((values, i) => {
+      expect(compareValues(actual[i], values, tolerance)).toEqual([]);
+    });
+  });
+
+  test.each([1, 150])('three layers of one input, %i rows', async (rows) => {
+    const actual = await sharedLayers(backend, rows);
+    const expected = await sharedLayers(createReferenceBackend(), rows);
     expected.forEach((values, i) => {
       expect(compareValues(actual[i], values, tolerance)).toEqual([]);
     });

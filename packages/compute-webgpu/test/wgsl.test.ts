@@ -3,7 +3,7 @@ import { opCases } from '@qlorajs/compute/testing';
 import { expect, test } from 'vitest';
 import { create } from 'webgpu';
 import { createWebGpuBackend } from '../src/index.js';
-import { adapterLayer } from './adapter-layer.js';
+import { adapterLayer, sharedLayers } from './adapter-layer.js';
 
 /**
  * Dawn without a GPU, which computes nothing but compiles everything: it lets the f16 and the
@@ -49,11 +49,13 @@ function compilingGpu(messages: Promise<string[]>[]): GPU {
 function limitsOf({ limits }: GPUDevice): Partial<GPUSupportedLimits> {
   const { maxBufferSize, maxStorageBufferBindingSize, minStorageBufferOffsetAlignment } = limits;
   const maxComputeWorkgroupStorageSize = 48 * 1024;
+  const maxStorageBuffersPerShaderStage = 16;
   return {
     maxBufferSize,
     maxStorageBufferBindingSize,
     minStorageBufferOffsetAlignment,
     maxComputeWorkgroupStorageSize,
+    maxStorageBuffersPerShaderStage,
   };
 }
 
@@ -70,6 +72,7 @@ test.each(['f16', 'matrix'] as const)('every kernel of tier %s compiles', async 
   const backend = await createWebGpuBackend({ gpu, tier });
   for (const each of opCases()) await each.run(backend);
   for (const rows of [1, 40]) await adapterLayer(backend, rows, false);
+  await sharedLayers(backend, 150);
   expect(compiled.length).toBeGreaterThan(60);
   expect((await Promise.all(compiled)).flat()).toEqual([]);
   await backend.dispose();

@@ -27,12 +27,16 @@ export {
 export { dropsHeadBias } from './head-bias.js';
 export {
   type LoraBackwardArgs,
+  type LoraBackwardOf,
   type LoraDropout,
   type LoraForwardArgs,
   type LoraHiddenArgs,
   loraBackward,
   loraForward,
+  loraGradients,
   loraHidden,
+  loraInputGradient,
+  loraUpdate,
 } from './lora-linear.js';
 export {
   type DoraMatrices,

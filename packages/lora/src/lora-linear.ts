@@ -114,10 +114,17 @@ export function loraHidden(backend: Backend, layer: LoraLinear, args: LoraHidden
  * ```
  */
 export function loraForward(backend: Backend, layer: LoraLinear, args: LoraForwardArgs): void {
-  const { out, hidden } = args;
-  const { b, rank, scaling } = layer;
   loraHidden(backend, layer, args);
-  // out += scaling * u B^T
+  loraUpdate(backend, layer, args);
+}
+
+/** out += scaling * u B^T, the second half of {@link loraForward}. */
+export function loraUpdate(
+  backend: Backend,
+  layer: LoraLinear,
+  { out, hidden }: Pick<LoraForwardArgs, 'out' | 'hidden'>,
+): void {
+  const { b, rank, scaling } = layer;
   backend.ops.matmul({
     a: hidden,
     b: b.value,
@@ -141,61 +148,102 @@ export function loraForward(backend: Backend, layer: LoraLinear, args: LoraForwa
  *     dX += dropout'(du A)             [n, in], the same mask and factor as in the forward
  */
 export function loraBackward(backend: Backend, layer: LoraLinear, args: LoraBackwardArgs): void {
-  const { dOut, x, hidden, dHidden, dX } = args;
-  const { a, b, rank, scaling } = layer;
-  const [n, inFeatures, outFeatures] = [
-    hidden.size / rank,
-    a.value.size / rank,
-    b.value.size / rank,
-  ];
-  const active = activeDropout(args.dropout, args.dropped);
-  // dB += scaling * dOut^T u
+  loraGradients(backend, [{ layer, args }]);
+  loraInputGradient(backend, layer, args);
+}
+
+/** A layer and what its backward needs. */
+export interface LoraBackwardOf {
+  readonly layer: LoraLinear;
+  readonly args: LoraBackwardArgs;
+}
+
+/**
+ * The gradients of A and B, and du: {@link loraBackward} without dX. What is the same for several layers
+ * follows each other, so that engines can do it at one time.
+ */
+export function loraGradients(backend: Backend, layers: readonly LoraBackwardOf[]): void {
+  for (const each of layers) gradientOfB(backend, each);
+  for (const each of layers) gradientOfHidden(backend, each);
+  const inputs = layers.map(({ args }) =>
+    applyDropout(backend, args.x, activeDropout(args.dropout, args.dropped)),
+  );
+  layers.forEach((each, i) => {
+    gradientOfA(backend, each, inputs[i]);
+  });
+}
+
+/** dB += scaling * dOut^T u */
+function gradientOfB(backend: Backend, { layer, args }: LoraBackwardOf): void {
+  const { dOut, hidden } = args;
+  const { b, rank, scaling } = layer;
   backend.ops.matmul({
     a: dOut,
     b: hidden,
     out: b.grad,
-    m: outFeatures,
+    m: b.value.size / rank,
     n: rank,
-    k: n,
+    k: hidden.size / rank,
     transposeA: true,
     transposeB: false,
     alpha: scaling,
     beta: 1,
   });
-  // du = scaling * dOut B
+}
+
+/** du = scaling * dOut B */
+function gradientOfHidden(backend: Backend, { layer, args }: LoraBackwardOf): void {
+  const { dOut, dHidden } = args;
+  const { b, rank, scaling } = layer;
   backend.ops.matmul({
     a: dOut,
     b: b.value,
     out: dHidden,
-    m: n,
+    m: dHidden.size / rank,
     n: rank,
-    k: outFeatures,
+    k: b.value.size / rank,
     transposeA: false,
     transposeB: false,
     alpha: scaling,
     beta: 0,
   });
-  // dA += du^T x', x' made again from the counters rather than saved
+}
+
+/** dA += du^T x', x' made again from the counters rather than saved */
+function gradientOfA(backend: Backend, { layer, args }: LoraBackwardOf, dropped: Tensor): void {
+  const { dHidden } = args;
+  const { a, rank } = layer;
   backend.ops.matmul({
     a: dHidden,
-    b: applyDropout(backend, x, active),
+    b: dropped,
     out: a.grad,
     m: rank,
-    n: inFeatures,
-    k: n,
+    n: a.value.size / rank,
+    k: dHidden.size / rank,
     transposeA: true,
     transposeB: false,
     alpha: 1,
     beta: 1,
   });
+}
+
+/** dX += dropout'(du A): the last part of {@link loraBackward}. */
+export function loraInputGradient(
+  backend: Backend,
+  layer: LoraLinear,
+  args: LoraBackwardArgs,
+): void {
+  const { dHidden, dX } = args;
+  const { a, rank } = layer;
   if (dX === null) return;
+  const active = activeDropout(args.dropout, args.dropped);
   // dX' = du A; x' is no longer needed, so its scratch can take dX'
   backend.ops.matmul({
     a: dHidden,
     b: a.value,
     out: active?.dropped ?? dX,
-    m: n,
-    n: inFeatures,
+    m: dHidden.size / rank,
+    n: a.value.size / rank,
     k: rank,
     transposeA: false,
     transposeB: false,

@@ -1,8 +1,8 @@
 import type { Tensor } from '@qlorajs/compute';
-import { type BlockActivations, rotate } from './block.js';
+import { type BlockActivations, QUERY_KEY_VALUE, queryKeyValue, rotate } from './block.js';
 import { attentionMask } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
-import { firstElement, projectBackward, residualStream } from './projection.js';
+import { firstElement, projectAllBackward, projectBackward, residualStream } from './projection.js';
 import { blockNorm, normParametersBackward } from './saved-modules.js';
 
 /** The gradient that enters a branch: dh itself, or dh under the mask that the forward drew. */
@@ -20,8 +20,9 @@ function branchGradient(pass: Pass, layer: number, branch: 0 | 1, dh: Tensor): T
 /**
  * The backward of {@link blockForward}, by hand. With dh the gradient of the block's output:
  * ```
+ * da = drop(dh) Wd
  * dg = drop(dh) W2;          df = dg * gelu_new'(f);      dx  = df W1
- * da = drop(dh) Wd;          dq, dk, dv = attention'(da); dq, dk turned back
+ * dq, dk, dv = attention'(da); dq, dk turned back
  * dx += dq Wq + dk Wk + dv Wv
  * dh += LayerNorm'(dx)                                     (the residual passes dh on as it is)
  * ```
@@ -42,6 +43,15 @@ export function blockBackward(
   const wide = (name: string) => workspace.get(name, [rows, config.hiddenSize]);
   const dNormed = wide('dNormed');
 
+  const dOut = wide('dAttended');
+  projectBackward(pass, layer, 'self_attn.dense', {
+    dOut: branchGradient(pass, layer, 0, dh),
+    x: attended,
+    dX: dOut,
+    accumulate: false,
+    saved,
+  });
+
   const dMlp = branchGradient(pass, layer, 1, dh);
   const dInner = workspace.get('dInner', [rows, config.intermediateSize]);
   projectBackward(pass, layer, 'mlp.fc2', {
@@ -55,23 +65,14 @@ export function blockBackward(
   const into = { x: normed, dX: dNormed, saved };
   projectBackward(pass, layer, 'mlp.fc1', { ...into, dOut: dInner, accumulate: false });
 
-  const dOut = wide('dAttended');
-  projectBackward(pass, layer, 'self_attn.dense', {
-    dOut: branchGradient(pass, layer, 0, dh),
-    x: attended,
-    dX: dOut,
-    accumulate: false,
-    saved,
-  });
-  const [dQ, dK, dV] = [wide('dQ'), wide('dK'), wide('dV')];
+  const [dQ, dK, dV] = queryKeyValue(pass, 'dQKV');
   const delta = workspace.get('delta', logSumExp.shape);
   const forward = { q, k, v, out: attended, logSumExp };
   ops.attentionBackward({ ...attentionMask(pass), ...forward, dOut, delta, dQ, dK, dV });
   rotate(pass, dQ, true);
   rotate(pass, dK, true);
-  projectBackward(pass, layer, 'self_attn.q_proj', { ...into, dOut: dQ, accumulate: true });
-  projectBackward(pass, layer, 'self_attn.k_proj', { ...into, dOut: dK, accumulate: true });
-  projectBackward(pass, layer, 'self_attn.v_proj', { ...into, dOut: dV, accumulate: true });
+  const gradients = { ...into, dOuts: [dQ, dK, dV], accumulate: true };
+  projectAllBackward(pass, layer, QUERY_KEY_VALUE, gradients);
 
   normParametersBackward(pass, blockNorm(layer), { x: h, dOut: dNormed });
   const { weight } = weights.blocks[layer].norm;

@@ -1,7 +1,14 @@
 import type { Tensor } from '@qlorajs/compute';
 import { attend } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
-import { firstElement, isAdapted, project, projectHidden, residualStream } from './projection.js';
+import {
+  firstElement,
+  isAdapted,
+  project,
+  projectAll,
+  projectHidden,
+  residualStream,
+} from './projection.js';
 
 /**
  * What a block's forward leaves for its backward. With gradient checkpointing every layer shares one
@@ -33,19 +40,35 @@ export function blockActivations(pass: Pass, saved: string): BlockActivations {
   const rows = rowsOf(pass);
   const get = (name: string, shape: readonly number[]) => workspace.get(`${saved}.${name}`, shape);
   const wide = (name: string) => get(name, [rows, config.hiddenSize]);
+  const [q, k, v] = queryKeyValue(pass, `${saved}.qkv`);
   return {
     saved,
     normed: wide('normed'),
     mean: get('mean', [rows]),
     rstd: get('rstd', [rows]),
-    q: wide('q'),
-    k: wide('k'),
-    v: wide('v'),
+    ...{ q, k, v },
     attended: wide('attended'),
     logSumExp: get('logSumExp', [batch, config.heads, length]),
     inner: get('inner', [rows, config.intermediateSize]),
     activated: get('activated', [rows, config.intermediateSize]),
   };
+}
+
+/** The layers that read the normalized input for attention. */
+export const QUERY_KEY_VALUE = [
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+] as const;
+
+/** Three tensors `[n, C]` that are parts of one buffer: what engines do to all of them is one command. */
+export function queryKeyValue(pass: Pass, name: string): Tensor[] {
+  const rows = rowsOf(pass);
+  const { hiddenSize } = pass.config;
+  const whole = pass.workspace.get(name, [QUERY_KEY_VALUE.length, rows, hiddenSize]);
+  return QUERY_KEY_VALUE.map((_, i) =>
+    pass.backend.view(whole, i * rows * hiddenSize, [rows, hiddenSize]),
+  );
 }
 
 /** Turns q and k by their positions, or back. */
@@ -82,9 +105,7 @@ export function blockForward(
   ops.layerNorm({ x: h, ...norm, epsilon: config.layerNormEpsilon, out: normed, mean, rstd });
 
   const from = { x: normed, accumulate: false, saved };
-  project(pass, layer, 'self_attn.q_proj', { ...from, out: q });
-  project(pass, layer, 'self_attn.k_proj', { ...from, out: k });
-  project(pass, layer, 'self_attn.v_proj', { ...from, out: v });
+  projectAll(pass, layer, QUERY_KEY_VALUE, { ...from, outs: [q, k, v] });
   rotate(pass, q, false);
   rotate(pass, k, false);
   attend(pass, layer, { q, k, v, out: attended, logSumExp });
@@ -98,9 +119,9 @@ export function blockForward(
     }
     return;
   }
-  ops.gelu({ x: inner, out: activated });
   ops.axpby({ x: h, out, alpha: 1, beta: 0 });
   addBranch(pass, layer, 'self_attn.dense', attended, out, saved);
+  ops.gelu({ x: inner, out: activated }); // just before the product that reads it
   addBranch(pass, layer, 'mlp.fc2', activated, out, saved);
 }
 

@@ -7,12 +7,15 @@ import {
   isDora,
   type LoraAdapter,
   type LoraDropout,
+  type LoraForwardArgs,
   type LoraLinear,
-  loraBackward,
   loraForward,
+  loraGradients,
   loraHidden,
+  loraInputGradient,
+  loraUpdate,
 } from '@qlorajs/lora';
-import { type Pass, rowsOf, someRows } from './pass.js';
+import { type AdapterRun, type Pass, rowsOf, someRows } from './pass.js';
 import { BLOCK_LINEARS, type BlockLinear } from './tensors.js';
 
 /** Streams of the dropout generator a layer: one for each linear's adapter, two for the residuals. */
@@ -72,38 +75,120 @@ function doraArgs(
   };
 }
 
-/**
- * out (+)= x W^T + bias + scaling * dropout(x) A^T B^T, with the adapter of each run of rows.
- * @param saved prefix of the buffer that keeps the adapter's hidden rows for the backward
- */
+/** The adapter's layer of a run of rows, with the buffers that its forward takes. */
+interface AdaptedRun {
+  readonly lora: LoraLinear;
+  readonly args: LoraForwardArgs;
+}
+
+/** A buffer for several layers, whose parts lie one after the other; see {@link projectAll}. */
+function sideBySide(pass: Pass, name: string, rows: number, widths: readonly number[]): Tensor[] {
+  const total = widths.reduce((sum, width) => sum + width, 0);
+  const whole = pass.workspace.get(name, [rows * total]);
+  let used = 0;
+  return widths.map((width) => {
+    const part = pass.backend.view(whole, used, [rows, width]);
+    used += rows * width;
+    return part;
+  });
+}
+
+/** Names the buffers of layers that are computed together. */
+const nameOf = (saved: string, linears: readonly BlockLinear[]) => `${saved}.${linears.join('+')}`;
+
+const rankOf = (lora: LoraLinear | undefined) => lora?.rank ?? 0;
+
+/** The adapters of some layers, run by run. */
+function adaptedRuns(
+  pass: Pass,
+  layer: number,
+  linears: readonly BlockLinear[],
+  { x, outs, saved }: { x: Tensor; outs: readonly Tensor[]; saved: string },
+): AdaptedRun[] {
+  const hasLora = ({ adapter }: AdapterRun) =>
+    linears.some((linear) => loraOf(adapter, layer, linear));
+  if (!pass.runs.some(hasLora)) return [];
+  const total = rowsOf(pass);
+  const masks = linears.map((linear) => adapterDropout(pass, layer, linear, x));
+  const dropped = masks.some(Boolean)
+    ? sideBySide(
+        pass,
+        'lora.dropped',
+        total,
+        linears.map(() => x.size / total),
+      )
+    : [];
+  return pass.runs.flatMap(({ adapter, start, count }) => {
+    const loras = linears.map((linear) => loraOf(adapter, layer, linear));
+    const name = `${nameOf(saved, linears)}.hidden`;
+    const hidden = sideBySide(pass, name, count, loras.map(rankOf));
+    return loras.flatMap((lora, i) => {
+      if (!lora) return [];
+      const args = {
+        x: someRows(pass, x, start, count),
+        out: someRows(pass, outs[i], start, count),
+        hidden: hidden[i],
+        dropped: dropped[i] ?? null,
+        dropout: masks[i],
+      };
+      return [{ lora, args }];
+    });
+  });
+}
+
+/** The layers without DoRA, and those with it. */
+function split(pass: Pass, layer: number, linears: readonly BlockLinear[]) {
+  const withMagnitude = linears.flatMap((linear) => {
+    const lora = loraOf(pass.adapter, layer, linear);
+    return lora && isDora(lora) ? [{ linear, lora }] : [];
+  });
+  const plain = linears.filter((linear) => !withMagnitude.some((each) => each.linear === linear));
+  return { plain, withMagnitude };
+}
+
+/** out (+)= x W^T + bias + scaling * dropout(x) A^T B^T, with the adapter of each run of rows. */
 export function project(
   pass: Pass,
   layer: number,
   linear: BlockLinear,
   args: { x: Tensor; out: Tensor; accumulate: boolean; saved: string },
 ): void {
-  const { backend, workspace, weights } = pass;
-  const { x, out, accumulate } = args;
-  const frozen = weights.blocks[layer].linears[linear];
-  const whole = loraOf(pass.adapter, layer, linear);
-  if (whole && isDora(whole)) {
-    const shared = doraArgs(pass, layer, linear, whole, args);
-    doraForward(backend, whole, { ...shared, bias: frozen.bias, out, accumulate });
-    return;
+  projectAll(pass, layer, [linear], { ...args, outs: [args.out] });
+}
+
+/**
+ * {@link project} of layers that share x. What is the same for all of them follows each other, and their
+ * buffers are parts of one, so that an engine can do it at one time.
+ * @param outs one a layer, parts of one buffer
+ * @param saved prefix of the buffer that keeps the adapter's hidden rows for the backward, which must name
+ * the same layers together
+ */
+export function projectAll(
+  pass: Pass,
+  layer: number,
+  linears: readonly BlockLinear[],
+  args: { x: Tensor; outs: readonly Tensor[]; accumulate: boolean; saved: string },
+): void {
+  const { backend, weights } = pass;
+  const { x, outs, accumulate } = args;
+  const outOf = (linear: BlockLinear) => outs[linears.indexOf(linear)];
+  const { plain, withMagnitude } = split(pass, layer, linears);
+  for (const { linear, lora } of withMagnitude) {
+    const shared = doraArgs(pass, layer, linear, lora, args);
+    const { bias } = weights.blocks[layer].linears[linear];
+    doraForward(backend, lora, { ...shared, bias, out: outOf(linear), accumulate });
   }
-  backend.ops.linear({ x, ...frozen, out, accumulate });
-  const dropout = adapterDropout(pass, layer, linear, x);
-  for (const { adapter, start, count } of pass.runs) {
-    const lora = loraOf(adapter, layer, linear);
-    if (!lora) continue;
-    loraForward(backend, lora, {
-      x: someRows(pass, x, start, count),
-      out: someRows(pass, out, start, count),
-      hidden: workspace.get(`${args.saved}.${linear}.hidden`, [count, lora.rank]),
-      dropped: dropout ? workspace.get('lora.dropped', [x.size]) : null,
-      dropout,
-    });
+  const adapted = adaptedRuns(pass, layer, plain, { ...args, outs: plain.map(outOf) });
+  // A run's hidden rows share a buffer with the next run's: with several runs, one after the other.
+  const together = pass.runs.length === 1;
+  if (together) for (const { lora, args } of adapted) loraHidden(backend, lora, args);
+  for (const linear of plain) {
+    const frozen = weights.blocks[layer].linears[linear];
+    backend.ops.linear({ x, ...frozen, out: outOf(linear), accumulate });
   }
+  for (const { lora, args } of adapted)
+    if (together) loraUpdate(backend, lora, args);
+    else loraForward(backend, lora, args);
 }
 
 /** Whether the adapter has this linear. */
@@ -124,13 +209,18 @@ export function projectHidden(
     doraCombine(pass.backend, lora, doraArgs(pass, layer, linear, lora, args));
     return;
   }
-  const dropout = adapterDropout(pass, layer, linear, args.x);
-  loraHidden(pass.backend, lora, {
-    x: args.x,
-    hidden: pass.workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
-    dropped: dropout ? pass.workspace.get('lora.dropped', [args.x.size]) : null,
-    dropout,
-  });
+  // There is no output: what stands for it is not touched.
+  const [{ args: own }] = adaptedRuns(pass, layer, [linear], { ...args, outs: [args.x] });
+  loraHidden(pass.backend, lora, own);
+}
+
+/** What {@link projectBackward} is given for one layer. */
+interface BackwardArgs {
+  readonly dOut: Tensor;
+  readonly x: Tensor;
+  readonly dX: Tensor;
+  readonly accumulate: boolean;
+  readonly saved: string;
 }
 
 /** dX (+)= dOut W, and the adapter's part of it; its gradients accumulate in the adapter. */
@@ -138,27 +228,42 @@ export function projectBackward(
   pass: Pass,
   layer: number,
   linear: BlockLinear,
-  args: { dOut: Tensor; x: Tensor; dX: Tensor; accumulate: boolean; saved: string },
+  args: BackwardArgs,
 ): void {
-  const { backend, workspace, weights } = pass;
-  const { dOut, x, dX, accumulate } = args;
-  const { weight } = weights.blocks[layer].linears[linear];
-  const lora = loraOf(pass.adapter, layer, linear);
-  if (lora && isDora(lora)) {
+  projectAllBackward(pass, layer, [linear], { ...args, dOuts: [args.dOut] });
+}
+
+/** {@link projectBackward} of the layers of one {@link projectAll}: dX (+)= the sum of dOut W. */
+export function projectAllBackward(
+  pass: Pass,
+  layer: number,
+  linears: readonly BlockLinear[],
+  args: Omit<BackwardArgs, 'dOut'> & { readonly dOuts: readonly Tensor[] },
+): void {
+  const { backend, weights } = pass;
+  const { x, dX, dOuts } = args;
+  let { accumulate } = args;
+  const dOutOf = (linear: BlockLinear) => dOuts[linears.indexOf(linear)];
+  const { plain, withMagnitude } = split(pass, layer, linears);
+  for (const { linear, lora } of withMagnitude) {
     const shared = doraArgs(pass, layer, linear, lora, args);
-    doraBackward(backend, lora, { ...shared, dOut, dX, accumulate });
-    return;
+    doraBackward(backend, lora, { ...shared, dOut: dOutOf(linear), dX, accumulate });
+    accumulate = true;
   }
-  backend.ops.linearBackward({ dOut, weight, dX, accumulate });
-  if (!lora) return;
-  const dropout = adapterDropout(pass, layer, linear, x);
-  loraBackward(backend, lora, {
-    dOut,
-    x,
-    hidden: workspace.get(`${args.saved}.${linear}.hidden`, [rowsOf(pass), lora.rank]),
-    dHidden: workspace.get('lora.dHidden', [rowsOf(pass), lora.rank]),
-    dropped: dropout ? workspace.get('lora.dropped', [x.size]) : null,
-    dX,
-    dropout,
-  });
+  const outs = plain.map(dOutOf);
+  const ranks = plain.map((linear) => rankOf(loraOf(pass.adapter, layer, linear)));
+  const ofRanks = ranks.filter(Boolean);
+  const dHidden = ofRanks.length > 0 ? sideBySide(pass, 'lora.dHidden', rowsOf(pass), ofRanks) : [];
+  const adapted = adaptedRuns(pass, layer, plain, { x, outs, saved: args.saved }).map(
+    ({ lora, args: { out: dOut, ...own } }, i) => {
+      return { layer: lora, args: { ...own, dOut, dX, dHidden: dHidden[i] } };
+    },
+  );
+  loraGradients(backend, adapted);
+  for (const linear of plain) {
+    const { weight } = weights.blocks[layer].linears[linear];
+    backend.ops.linearBackward({ dOut: dOutOf(linear), weight, dX, accumulate });
+    accumulate = true;
+  }
+  for (const each of adapted) loraInputGradient(backend, each.layer, each.args);
 }

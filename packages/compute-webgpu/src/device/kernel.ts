@@ -18,6 +18,11 @@ export interface KernelSpec<B extends string = string, P extends string = string
   readonly directives?: string;
   readonly bindings: Readonly<Record<B, Binding>>;
   readonly params: Readonly<Record<P, ParamType>>;
+  /**
+   * Whether dispatches that follow each other on the same buffers may become one, with a z for each: then
+   * `main` takes its `workgroup_id` as `group`, and z means nothing else to it.
+   */
+  readonly merges?: boolean;
   /** Declarations and `fn main`. */
   readonly body: string;
 }
@@ -28,6 +33,8 @@ export const write = (type: Binding['type'] = 'f32'): Binding => ({ access: 'rea
 
 /** Bytes of parameters that a dispatch may have: a dynamic offset's alignment. */
 export const PARAMETER_BYTES = 256;
+/** Dispatches that may be merged into one. */
+export const MOST_MERGED = 4;
 /** The binding of the parameters, beyond those of any kernel's tensors. */
 export const PARAMETER_BINDING = 32;
 
@@ -52,11 +59,28 @@ export function wgslOf(spec: KernelSpec, aliases: readonly string[]): string {
     if (aliases[i] !== name)
       body = body.replace(new RegExp(`\\b${name}\\[`, 'g'), `${aliases[i]}[`);
   });
+  const parameters = spec.merges
+    ? [
+        `struct Slot { @align(16) @size(${PARAMETER_BYTES}) p: Params }`,
+        `@group(0) @binding(${PARAMETER_BINDING}) var<uniform> slots: array<Slot, ${MOST_MERGED}>;`,
+        'var<private> slot: u32;',
+      ]
+    : [`@group(0) @binding(${PARAMETER_BINDING}) var<uniform> p: Params;`];
   return [
     spec.directives ?? '',
     `struct Params {\n${fields.join('\n')}\n}`,
-    `@group(0) @binding(${PARAMETER_BINDING}) var<uniform> p: Params;`,
+    ...parameters,
     ...declarations,
-    body,
+    spec.merges ? slotsOf(body) : body,
   ].join('\n');
+}
+
+/** Reads parameters from the slot of `group.z`. `main` has its own `slot`, which is known to be uniform. */
+function slotsOf(body: string): string {
+  return body
+    .replace(/\bp\./g, 'slots[slot].p.')
+    .replace(
+      /fn main\([\s\S]*?\)\s*\{/,
+      (start) => `${start}\n  slot = group.z;\n  let slot = group.z;`,
+    );
 }

@@ -1,5 +1,5 @@
 /// <reference types="@webgpu/types" />
-import { PARAMETER_BYTES } from './kernel.js';
+import { MOST_MERGED, PARAMETER_BYTES } from './kernel.js';
 import { BufferUsage } from './usage.js';
 
 /** Slots that there is room for at first. */
@@ -25,9 +25,9 @@ export class Parameters {
     this.#buffer = this.#make();
   }
 
-  /** What bind groups hold. */
+  /** What bind groups hold: the slots of a dispatch, be they one or merged. */
   get resource(): GPUBufferBinding {
-    return { buffer: this.#buffer, offset: 0, size: PARAMETER_BYTES };
+    return { buffer: this.#buffer, offset: 0, size: MOST_MERGED * PARAMETER_BYTES };
   }
 
   /** Writes slots from `first` on. */
@@ -44,7 +44,8 @@ export class Parameters {
       if (this.#ranges[at].start - start >= count) break;
       start = this.#ranges[at].end;
     }
-    if (start + count > this.#slots) return null;
+    // What is bound reaches beyond the last of them, where it is not merged.
+    if (start + count + MOST_MERGED - 1 > this.#slots) return null;
     this.#ranges.splice(at, 0, { start, end: start + count });
     return start;
   }

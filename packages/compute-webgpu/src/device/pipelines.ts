@@ -1,6 +1,12 @@
 /// <reference types="@webgpu/types" />
 import { QLoraError } from '@qlorajs/errors';
-import { type KernelSpec, PARAMETER_BINDING, PARAMETER_BYTES, wgslOf } from './kernel.js';
+import {
+  type KernelSpec,
+  MOST_MERGED,
+  PARAMETER_BINDING,
+  PARAMETER_BYTES,
+  wgslOf,
+} from './kernel.js';
 import type { GpuStorage } from './storage.js';
 import { SHADER_STAGE_COMPUTE } from './usage.js';
 
@@ -44,7 +50,11 @@ export function variantOf(writes: readonly boolean[], storages: readonly GpuStor
 const PARAMETERS: GPUBindGroupLayoutEntry = {
   binding: PARAMETER_BINDING,
   visibility: SHADER_STAGE_COMPUTE,
-  buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: PARAMETER_BYTES },
+  buffer: {
+    type: 'uniform',
+    hasDynamicOffset: true,
+    minBindingSize: MOST_MERGED * PARAMETER_BYTES,
+  },
 };
 
 /** Compiles every kernel once. */

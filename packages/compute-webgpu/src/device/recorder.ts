@@ -8,6 +8,7 @@ import { Pipelines, type Program } from './pipelines.js';
 import type { Profiler } from './profiler.js';
 import { type GpuStorage, storageOf } from './storage.js';
 import { Tape, Tapes } from './tape.js';
+import { accessesOf, Waiting } from './waiting.js';
 
 /** Dispatches a submission holds at most: the device starts while the next ones are recorded. */
 const DISPATCHES = 256;
@@ -42,6 +43,8 @@ export class Recorder {
   #recording = 1;
   /** Dispatches in the open recording, those of tapes among them. */
   #recorded = 0;
+  /** The last dispatch that was asked for, where others may join it. */
+  #waiting: Waiting | null = null;
   /** Dispatches that the open recording is submitted with. */
   #most = FIRST_DISPATCHES;
   readonly #tapes: Tapes;
@@ -76,7 +79,7 @@ export class Recorder {
     groups: Groups,
   ): void {
     this.#faults.check();
-    if (this.#recorded >= this.#most) this.flush();
+    if (this.#recorded >= this.#most || this.#used === DISPATCHES) this.flush();
     const kernel = this.pipelines.kernel(spec);
     const { names, writes } = kernel;
     const [bound, storages, bases] = [this.#bound, this.#storages, this.#bases];
@@ -102,15 +105,43 @@ export class Recorder {
     }
     const program = this.pipelines.program(kernel, storages);
     const group = this.#bindGroup(program);
-    const pass = this.#open(kernel.spec.key);
+    const [x, y = 1, z = 1] = groups;
+    const asked = { key: kernel.spec.key, program, group, x, y, slot: this.#used++ };
+    if (!kernel.spec.merges) {
+      this.#issueWaiting();
+      this.#issue(asked, z, 1);
+      return;
+    }
+    const accesses = accessesOf(kernel, bound);
+    if (this.#waiting?.takes(asked, accesses)) return;
+    this.#issueWaiting();
+    this.#waiting = new Waiting(asked, accesses);
+  }
+
+  #issueWaiting(): void {
+    const waiting = this.#waiting;
+    if (!waiting) return;
+    this.#waiting = null;
+    this.#issue(waiting, waiting.count, waiting.count);
+  }
+
+  /** @param slots of parameters, from `slot` on */
+  #issue(
+    { key, program, group, x, y, slot }: Omit<Waiting, 'count' | 'takes'>,
+    z: number,
+    slots: number,
+  ): void {
+    const pass = this.#open(key);
     if (program !== this.#program) pass.setPipeline(program.pipeline);
     this.#program = program;
-    this.#offsets[0] = this.#used * PARAMETER_BYTES;
+    this.#offsets[0] = slot * PARAMETER_BYTES;
     pass.setBindGroup(0, group, this.#offsets);
-    pass.dispatchWorkgroups(groups[0], groups[1] ?? 1, groups[2] ?? 1);
-    this.#used++;
+    pass.dispatchWorkgroups(x, y, z);
     this.#recorded++;
-    if (this.#tape) this.#tape.add(program, group, this.#words.subarray(start, at), groups);
+    if (this.#tape) {
+      const [from, to] = [slot, slot + slots].map((each) => (each * PARAMETER_BYTES) / 4);
+      this.#tape.add({ program, group, x, y, z }, this.#words.subarray(from, to));
+    }
     if (this.#profiler?.active) this.#closePass();
   }
 
@@ -118,6 +149,7 @@ export class Recorder {
   copyOut(storage: GpuStorage, from: number, target: GPUBuffer, bytes: number): void {
     this.#faults.check();
     this.spoilTape();
+    this.#issueWaiting();
     this.#closePass();
     this.#encoder ??= this.#device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(storage.buffer, from, target, 0, bytes);
@@ -131,6 +163,7 @@ export class Recorder {
 
   /** Submits what was recorded. */
   flush(): void {
+    this.#issueWaiting();
     this.#closePass();
     if (!this.#encoder) return;
     const commands = this.#encoder.finish();
@@ -154,6 +187,7 @@ export class Recorder {
    * stead. What `work` does must depend on the key and on the contents of tensors alone.
    */
   replay(key: string, work: () => void): void {
+    this.#issueWaiting();
     const known = this.#profiler?.active ? undefined : this.#tapes.get(key);
     if (known) {
       this.#play(known);
@@ -168,6 +202,7 @@ export class Recorder {
     let whole = false;
     try {
       work();
+      this.#issueWaiting();
       whole = this.#tape === tape && tape.dispatches.length > 0;
     } finally {
       this.#tape = null;
@@ -179,7 +214,7 @@ export class Recorder {
     this.flush();
     this.#tapes.clear();
     this.pipelines.forgetBindGroups();
-    this.#parameters.grow(tape.dispatches.length);
+    this.#parameters.grow(tape.slots);
   }
 
   /** What is taped at the moment does more than dispatch, and is not kept. */

@@ -21,32 +21,39 @@ export class Tape {
   /** Every storage that is used, and those that are written. */
   readonly used = new Set<GpuStorage>();
   readonly written = new Set<GpuStorage>();
-  #words: Uint32Array[] = [];
+  #words: Uint32Array<ArrayBuffer>[] = [];
+  #slots = 0;
   #start: number | null = null;
 
+  /** Slots of parameters, one or more a dispatch. */
+  get slots(): number {
+    return this.#slots;
+  }
+
+  /** @param words whole slots */
   add(
-    program: Program,
-    group: GPUBindGroup,
-    words: Uint32Array,
-    groups: readonly [number, number?, number?],
+    { program, group, x, y, z }: Omit<TapedDispatch, 'offsets'>,
+    words: Uint32Array<ArrayBuffer>,
   ): void {
-    const [x, y = 1, z = 1] = groups;
-    this.dispatches.push({ program, group, offsets: [0], x, y, z });
+    const first = this.#slots * PARAMETER_BYTES;
+    this.dispatches.push({ program, group, offsets: [first], x, y, z });
     this.#words.push(words.slice());
+    this.#slots += words.byteLength / PARAMETER_BYTES;
   }
 
   /**
    * Puts the parameters on the device: from here on it can be played.
-   * @param start the first of as many slots as there are dispatches
+   * @param start the first of its {@link slots}
    */
   close(parameters: Parameters, start: number): void {
     this.#start = start;
-    const words = new Uint32Array((this.#words.length * PARAMETER_BYTES) / 4);
+    const words = new Uint32Array((this.#slots * PARAMETER_BYTES) / 4);
     this.#words.forEach((each, i) => {
-      words.set(each, (i * PARAMETER_BYTES) / 4);
-      this.dispatches[i].offsets[0] = (start + i) * PARAMETER_BYTES;
+      const { offsets } = this.dispatches[i];
+      words.set(each, offsets[0] / 4);
+      offsets[0] += start * PARAMETER_BYTES;
     });
-    parameters.write(start, words, this.#words.length);
+    parameters.write(start, words, this.#slots);
     this.#words = [];
   }
 
@@ -82,7 +89,7 @@ export class Tapes {
       if (this.#tapes.size < MOST) break;
       this.#drop(oldest);
     }
-    const start = this.#parameters.take(tape.dispatches.length);
+    const start = this.#parameters.take(tape.slots);
     if (start === null) return false;
     tape.close(this.#parameters, start);
     this.#tapes.set(key, tape);

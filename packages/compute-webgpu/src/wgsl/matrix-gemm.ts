@@ -19,8 +19,10 @@ export interface MatrixGemm {
   readonly whole: boolean;
   /** Columns that are stored at a time: 4 where every row of the output starts on 16 bytes, else 1. */
   readonly width: 1 | 4;
-  /** Adds to the sums, on subgroup matrices: see adapter-term.ts. */
-  readonly more: MatrixTerm | null;
+  /** Whether k is cut in parts, of which a workgroup's z is one; else z is not looked at. */
+  readonly inParts: boolean;
+  /** Add to the sums, on subgroup matrices: see adapter-term.ts. */
+  readonly more: readonly MatrixTerm[];
   /** Text that fetches, to `old`, what the store of row `m` and columns from `n` on needs of the output. */
   readonly fetch: string;
   /** Text that gives the sums `value` at row `m` and columns from `n` on, over part `part` of k, to the output. */
@@ -60,15 +62,15 @@ function slicesOf(tile: MatrixTile, bAlongK: boolean): readonly [number, number]
 }
 
 /** Vectors of workgroup memory: slices first, 16 rows of sums of every subgroup afterwards. */
-function tileVectors(tile: MatrixTile, bAlongK: boolean, more: MatrixTerm | null): number {
+function tileVectors(tile: MatrixTile, bAlongK: boolean, more: readonly MatrixTerm[]): number {
   const [a, b] = slicesOf(tile, bAlongK);
   const sums = (threadsOf(tile) / SUBGROUP) * 4 * tile.subgroupColumns;
-  return Math.max((a + b) / VECTOR, sums, more?.vectors ?? 0);
+  return Math.max((a + b) / VECTOR, sums, ...more.map(({ vectors }) => vectors));
 }
 
 /** Bytes of workgroup memory. */
 export function workgroupBytes(tile: MatrixTile, bAlongK: boolean): number {
-  return 16 * tileVectors(tile, bAlongK, null);
+  return 16 * tileVectors(tile, bAlongK, []);
 }
 
 const RESULT = 'subgroup_matrix_result<f32, 16, 16>';
@@ -129,7 +131,7 @@ function staging(
  * scaled by row.
  */
 export function matrixGemmBody(gemm: MatrixGemm): string {
-  const { tile, bAlongK, whole, width, more, fetch, store } = gemm;
+  const { tile, bAlongK, whole, width, inParts, more, fetch, store } = gemm;
   const { rows, columns, depth, subgroupRows, subgroupColumns } = tile;
   const threads = threadsOf(tile);
   const across = columns / subgroupColumns;
@@ -213,7 +215,7 @@ fn main(
 ) {
   let firstRow = group.x * ${rows}u;
   let firstColumn = group.y * ${columns}u;
-  let part = group.z;
+  let part = ${inParts ? 'group.z' : '0u'};
   let begin = part * p.span;
   let end = min(p.k, begin + p.span);
   let partRow = (subgroup / ${across}u) * ${subgroupRows}u;
@@ -231,14 +233,14 @@ fn main(
     ${multiply}
     workgroupBarrier();
   }
-  ${
-    more
-      ? `${more.stage}
+  ${more
+    .map(
+      (term) => `{ ${term.stage} }
   workgroupBarrier();
-  ${more.multiply}
-  workgroupBarrier();`
-      : ''
-  }
+  ${term.multiply}
+  workgroupBarrier();`,
+    )
+    .join('\n')}
   let mine = subgroup * ${4 * subgroupColumns}u;
   ${each(
     tall,

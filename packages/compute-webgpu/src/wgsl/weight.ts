@@ -33,14 +33,14 @@ fn weightAt(i: u32) -> f32 {
 const code = [...NF4_CODE].map((value) => `${value}f`.replace(/^(-?\d+)f$/, '$1.0f')).join(', ');
 
 /** `scaleAt(block)`: the decoded scale, in the two roundings of bitsandbytes. */
-const PLAIN_SCALE = /* wgsl */ `
-fn scaleAt(block: u32) -> f32 { return absmax[p.absmaxAt + block]; }`;
+const plainScale = (suffix = '') => /* wgsl */ `
+fn scaleAt${suffix}(block: u32) -> f32 { return absmax${suffix}[p.absmax${suffix}At + block]; }`;
 /** The select, which always takes the product, keeps product and sum from becoming one rounding. */
-const DOUBLE_SCALE = /* wgsl */ `
-fn scaleAt(block: u32) -> f32 {
-  let at = p.scalesAt + block;
-  let byte = (scales[at / 4u] >> ((at % 4u) * 8u)) & 255u;
-  let product = codeMap[p.codeMapAt + byte] * absmax[p.absmaxAt + block / p.scalesPerBlock];
+const doubleScale = (suffix = '') => /* wgsl */ `
+fn scaleAt${suffix}(block: u32) -> f32 {
+  let at = p.scales${suffix}At + block;
+  let byte = (scales${suffix}[at / 4u] >> ((at % 4u) * 8u)) & 255u;
+  let product = codeMap${suffix}[p.codeMap${suffix}At + byte] * absmax${suffix}[p.absmax${suffix}At + block / p.scalesPerBlock];
   return select(0.0, product, p.scalesPerBlock != 0u) + p.scaleOffset;
 }`;
 const NF4_AT = /* wgsl */ `
@@ -56,19 +56,32 @@ const NF4_PLAIN: WeightReader = {
   key: 'nf4',
   bindings: { codes: read('u32'), absmax: read() },
   params: { blockSize: 'u32' },
-  declarations: PLAIN_SCALE + NF4_AT,
+  declarations: plainScale() + NF4_AT,
 };
 const NF4_DOUBLE: WeightReader = {
   key: 'nf4 double',
   bindings: { codes: read('u32'), absmax: read(), scales: read('u32'), codeMap: read() },
   params: { blockSize: 'u32', scalesPerBlock: 'u32', scaleOffset: 'f32' },
-  declarations: DOUBLE_SCALE + NF4_AT,
+  declarations: doubleScale() + NF4_AT,
 };
 
 /** The reader for a weight's kind. */
 export function weightReader(weight: LinearWeight): WeightReader {
   if (weight.kind === 'dense') return weight.values.dtype === 'f16' ? F16 : F32;
   return weight.scales.kind === 'plain' ? NF4_PLAIN : NF4_DOUBLE;
+}
+
+/** The part of a kernel that decodes scales alone; bindings and `scaleAt` have names with `suffix`. */
+export function scaleReader(weight: Nf4Weight, suffix: string): WeightReader {
+  const { key, bindings, params } = weightReader(weight);
+  return {
+    key,
+    bindings: Object.fromEntries(
+      Object.entries(bindings).map(([name, binding]) => [`${name}${suffix}`, binding]),
+    ),
+    params,
+    declarations: (weight.scales.kind === 'plain' ? plainScale : doubleScale)(suffix),
+  };
 }
 
 /** What the reader's bindings are bound to. */

@@ -23,6 +23,7 @@ function dropoutKernel(
     key: accumulate ? 'dropout, accumulated' : 'dropout',
     bindings: { x: read(), out: write() },
     params: { size: 'u32', first: 'u32', second: 'u32', threshold: 'u32', scale: 'f32' },
+    merges: true,
     body: eachElement(
       /* wgsl */ `
   let value = select(0.0, x[p.xAt + i] * p.scale, counterBits(i) >= p.threshold);

@@ -26,8 +26,14 @@ const SPLIT = (to: string, gap: number, value: (c: number) => string) => /* wgsl
  * split in two halves, of which three products are added. Sums are in units of their row of A, so that
  * hidden rows are divided by its scale.
  * @param forward the factor is `[n, rank]`, else `[rank, n]`
+ * @param suffix of the names of bindings and parameters
  */
-export function adapterTerm(tile: MatrixTile, rank: number, forward: boolean): MatrixTerm {
+export function adapterTerm(
+  tile: MatrixTile,
+  rank: number,
+  forward: boolean,
+  suffix = '',
+): MatrixTerm {
   const { rows, columns, subgroupRows, subgroupColumns } = tile;
   const threads = threadsOf(tile);
   const steps = Math.ceil(rank / 16);
@@ -36,7 +42,7 @@ export function adapterTerm(tile: MatrixTile, rank: number, forward: boolean): M
   const stride = 2 * parts + 1;
   const fours = rank / 4;
   const four = (array: string, row: string, i: string) =>
-    `select(vec4f(), ${array}[(p.${array}At + ${row} * ${rank}u) / 4u + min(${i}, ${fours - 1}u)], ${i} < ${fours}u)`;
+    `select(vec4f(), ${array}${suffix}[(p.${array}${suffix}At + ${row} * ${rank}u) / 4u + min(${i}, ${fours - 1}u)], ${i} < ${fours}u)`;
   const pair = (array: string, row: string, factor: string) => /* wgsl */ `
       let a = ${four(array, row, '2u * part')} * ${factor};
       let b = ${four(array, row, '2u * part + 1u')} * ${factor};`;
@@ -49,7 +55,7 @@ export function adapterTerm(tile: MatrixTile, rank: number, forward: boolean): M
     : `let n = e % ${columns}u;
       let part = e / ${columns}u;
       let column = min(firstColumn + n, p.n - 1u);
-      ${each(8, (c) => `let f${c} = select(0.0, factor[p.factorAt + min(8u * part + ${c}u, ${rank - 1}u) * p.n + column] * ${BALANCE}.0, 8u * part + ${c}u < ${rank}u);`)}
+      ${each(8, (c) => `let f${c} = select(0.0, factor${suffix}[p.factor${suffix}At + min(8u * part + ${c}u, ${rank - 1}u) * p.n + column] * ${BALANCE}.0, 8u * part + ${c}u < ${rank}u);`)}
       ${SPLIT(`${rows * stride}u + n * ${stride}u + part`, parts, (c) => `f${c}`)}`;
   const halves = 8 * stride;
   const row = (i: number, at: number) =>
@@ -69,7 +75,7 @@ export function adapterTerm(tile: MatrixTile, rank: number, forward: boolean): M
     let r = e / ${parts}u;
     let part = e % ${parts}u;
     let m = min(firstRow + r, p.m - 1u);
-    let unit = p.lowScale / (scales[p.scalesAt + m] * ${BALANCE}.0);
+    let unit = p.lowScale${suffix} / (scales[p.scalesAt + m] * ${BALANCE}.0);
     ${pair('hidden', 'm', 'unit')}
     ${SPLIT(`r * ${stride}u + part`, parts, ofPair)}
   }

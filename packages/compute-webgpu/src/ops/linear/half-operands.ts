@@ -1,10 +1,9 @@
-import { type LinearWeight, NF4_CODE, type Nf4Weight, type Tensor } from '@qlorajs/compute';
+import type { Tensor } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import { contentsOf, type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
 import { eachRow, REDUCE, WIDTH } from '../../wgsl/flat.js';
 import { each, groupsOf, HALF_BINDINGS, halfRow, WIDEST } from '../../wgsl/half-row.js';
-import { weightParams, weightReader, weightTensors } from '../../wgsl/weight.js';
 import { FEW_ROWS } from './linear-rows.js';
 
 /** Rows of an f32 matrix as f16, each by a power of two of its own. */
@@ -69,6 +68,31 @@ function wideHalfRows(width: number): KernelSpec {
   }));
 }
 
+/** The same for rows of several matrices, side by side in one. */
+function joinedHalfRows(width: number, count: number): KernelSpec {
+  const key = `halfRows ${width} ${count} joined`;
+  const inputs = Array.from({ length: count }, (_, i) => i);
+  return kernels.get(key, () => ({
+    key,
+    directives: 'enable f16;',
+    bindings: {
+      ...Object.fromEntries(inputs.map((i) => [`x${i}`, read('vec4f')])),
+      ...HALF_BINDINGS,
+    },
+    params: { rows: 'u32' },
+    body: halfRow(
+      count * width,
+      each(groupsOf(count * width), (g) => {
+        const from = (i: number) =>
+          `if (c${g} < ${(i + 1) * width}u) { value${g} = x${i}[(p.x${i}At + row * ${width}u + c${g} - ${i * width}u) / 4u]; }`;
+        return `var value${g} = vec4f();\n${inputs.map(from).join(' else ')}`;
+      }),
+      '',
+      false,
+    ),
+  }));
+}
+
 /** Names what the scratch rows were made from, so that projections of one input convert it once. */
 const originOf = (x: Tensor, layout: string) => `${contentsOf(x)} ${layout}`;
 
@@ -126,75 +150,26 @@ export function withHalfRows(
   return true;
 }
 
-const TABLE = [...NF4_CODE].map((value, i) => `nibbles[${i}] = ${value};`).join(' ');
-
-/**
- * A thread decodes `words` words of eight codes; a block holds a multiple of eight. A table of both
- * codes of a byte halves the look-ups, and all loads are issued before the first is waited for.
- */
-function dequantizeKernel(weight: Nf4Weight, words: number): KernelSpec {
-  const reader = weightReader(weight);
-  const key = `dequantize to f16, ${reader.key} ${words}`;
-  const each = (text: (i: number) => string) =>
-    Array.from({ length: words }, (_, i) => text(i)).join('\n');
-  const pair = (i: number, shift: number) =>
-    `bitcast<u32>(vec2h(pairs[(word${i} >> ${shift}u) & 255u] * scale${i}))`;
-  return kernels.get(key, () => ({
-    key,
-    directives: 'enable f16;',
-    bindings: { ...reader.bindings, halves: write('vec4u') },
-    params: { ...reader.params, size: 'u32' },
-    body: /* wgsl */ `${reader.declarations}
-var<workgroup> nibbles: array<f32, 16>;
-var<workgroup> pairs: array<vec2f, ${WIDTH}>;
-@compute @workgroup_size(${WIDTH})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  // Neighbouring threads have neighbouring words.
-  let first = (group.y * groups.x + group.x) * ${WIDTH * words}u + (local / 32u) * ${32 * words}u + local % 32u;
-  ${each(
-    (i) => `let at${i} = min(first + ${32 * i}u, p.size - 1u);
-  let word${i} = codes[p.codesAt / 4u + at${i}];
-  let scale${i} = scaleAt(at${i} * 8u / p.blockSize);`,
-  )}
-  if (local == 0u) { ${TABLE} }
-  workgroupBarrier();
-  pairs[local] = vec2f(nibbles[local >> 4u], nibbles[local & 15u]);
-  workgroupBarrier();
-  ${each(
-    (i) => `if (first + ${32 * i}u < p.size) {
-    halves[p.halvesAt / 8u + at${i}] = vec4u(${[0, 8, 16, 24].map((shift) => pair(i, shift)).join(', ')});
-  }`,
-  )}
-}`,
-  }));
+/** Whether {@link joinRows} takes rows of these matrices. */
+export function canJoinRows(inputs: readonly Tensor[], width: number): boolean {
+  const fits = width % 8 === 0 && inputs.length * width <= WIDEST;
+  return fits && inputs.every(({ offset }) => offset % 4 === 0);
 }
 
-/** Whether a weight can be had as f16 rows that start on 16 bytes. */
-export function hasHalves(weight: LinearWeight): boolean {
-  if (weight.shape[1] % 8 !== 0) return false;
-  if (weight.kind === 'dense')
-    return weight.values.dtype === 'f16' && weight.values.offset % 8 === 0;
-  return weight.blockSize % 8 === 0 && weight.codes.offset % 4 === 0;
-}
-
-/** The weight `[out, in]` in f16: itself, or decoded to the one scratch that all weights share. */
-export function halfWeight(engine: Engine, weight: LinearWeight): Tensor {
-  if (weight.kind === 'dense') return weight.values;
-  const size = weight.shape[0] * weight.shape[1];
-  const halves = engine.scratch.get('half weight', 'f16', size);
-  const words = size / 8 >= 4 * WIDTH ? 4 : 1;
-  const kernel = dequantizeKernel(weight, words);
-  const tensors = { ...weightTensors(weight), halves };
-  const params = { ...weightParams(weight), size: size / 8 };
-  engine.recorder.dispatch(
-    kernel,
-    tensors,
-    params,
-    flatGroups(Math.ceil(size / 8 / WIDTH / words)),
-  );
-  return halves;
+/** {@link halfRows} of whole matrices f32 `[rows, width]` side by side: each row has one power of two. */
+export function joinRows(
+  engine: Engine,
+  inputs: readonly Tensor[],
+  { rows, width }: { rows: number; width: number },
+  padded: number,
+): HalfRows {
+  const pitch = inputs.length * width;
+  const { values, scales } = scratchRows(engine, padded, pitch);
+  const origin = originOf(inputs[0], `${inputs.slice(1).map(contentsOf)} ${rows} ${width} joined`);
+  if (!engine.scratch.holds('half rows', origin)) {
+    const tensors = Object.fromEntries(inputs.map((x, i) => [`x${i}`, x]));
+    const kernel = joinedHalfRows(width, inputs.length);
+    engine.recorder.dispatch(kernel, { ...tensors, values, scales }, { rows }, flatGroups(rows));
+  }
+  return { values, scales, pitch };
 }

@@ -6,9 +6,10 @@ import {
 } from '@qlorajs/compute';
 import { slice } from '../../device/storage.js';
 import type { Engine } from '../../engine.js';
-import { hasHalves } from './half-operands.js';
+import { canJoinRows } from './half-operands.js';
+import { areAlike, hasHalves } from './half-weights.js';
 import { type LinearPart, linearBackwardF32, linearF32 } from './linear-f32.js';
-import { linearBackwardHalf, linearHalf } from './linear-half.js';
+import { type Adapted, linearBackwardHalf, linearHalf } from './linear-half.js';
 import { isFewRows, linearRows } from './linear-rows.js';
 import type { LowRank } from './low-rank.js';
 
@@ -51,9 +52,56 @@ export function linear(engine: Engine, args: LinearArgs, lowRank: LowRank | null
       outStride: args.weight.shape[0],
     };
     if (isFewRows(part)) linearRows(engine, part, lowRank);
-    else if (engine.tier !== 'f32' && hasHalves(weight)) linearHalf(engine, part, lowRank);
+    else if (engine.tier !== 'f32' && hasHalves(weight)) linearHalf(engine, [{ part, lowRank }]);
     else linearF32(engine, part);
   }
+}
+
+/** Whether kernels can compute the products of these layers at one time. */
+function areTogether(
+  engine: Engine,
+  layers: readonly Adapted<{ readonly weight: LinearWeight }>[],
+): boolean {
+  const weights = layers.map(({ part }) => part.weight);
+  const ranks = layers.map(({ lowRank }) => lowRank?.rank ?? 0);
+  return (
+    engine.tier === 'matrix' &&
+    layers.length > 1 &&
+    areAlike(weights) &&
+    weights.every((weight) => hasHalves(weight) && weightParts(engine, weight).length === 1) &&
+    ranks.every((rank) => rank === ranks[0])
+  );
+}
+
+/** {@link linear} of layers that share x. */
+export function linearLayers(engine: Engine, layers: readonly Adapted<LinearArgs>[]): void {
+  const parts = layers.map(({ part, lowRank }) => {
+    return { part: { ...part, outStride: part.weight.shape[0] }, lowRank };
+  });
+  const [first] = parts;
+  const same = ({ part }: Adapted<LinearPart>) =>
+    part.accumulate === first.part.accumulate &&
+    (part.bias === null) === (first.part.bias === null);
+  if (areTogether(engine, layers) && parts.every(same) && !isFewRows(first.part))
+    linearHalf(engine, parts);
+  else for (const { part, lowRank } of layers) linear(engine, part, lowRank);
+}
+
+/** {@link linearBackward} of layers that add to one dX. */
+export function linearLayersBackward(
+  engine: Engine,
+  layers: readonly Adapted<LinearBackwardArgs>[],
+): void {
+  const [{ part: first }] = layers;
+  const [width] = first.weight.shape;
+  const gradients = layers.map(({ part }) => part.dOut);
+  const isQuantized = first.weight.kind === 'nf4';
+  if (areTogether(engine, layers) && isQuantized && canJoinRows(gradients, width))
+    linearBackwardHalf(
+      engine,
+      layers.map(({ part, lowRank }) => ({ part: { ...part, dOutStride: width }, lowRank })),
+    );
+  else for (const { part, lowRank } of layers) linearBackward(engine, part, lowRank);
 }
 
 /** Whether {@link linear} would add an adapter's update itself. */
@@ -77,7 +125,7 @@ export function linearBackward(
       dOutStride: args.weight.shape[0],
       accumulate: args.accumulate || first > 0,
     };
-    if (engine.tier !== 'f32' && hasHalves(weight)) linearBackwardHalf(engine, part, lowRank);
+    if (engine.tier !== 'f32' && hasHalves(weight)) linearBackwardHalf(engine, [{ part, lowRank }]);
     else linearBackwardF32(engine, part);
   }
 }

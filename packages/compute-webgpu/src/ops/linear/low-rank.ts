@@ -22,38 +22,56 @@ export function takesLowRank({ hidden, factor, rank }: LowRank): boolean {
 const each = (count: number, text: (i: number) => string, glue = '\n') =>
   Array.from({ length: count }, (_, i) => text(i)).join(glue);
 
-export function lowRankBindings(lowRank: LowRank | null, forward: boolean): KernelSpec['bindings'] {
-  if (!lowRank) return {};
-  return { hidden: read('vec4f'), factor: read(forward ? 'vec4f' : 'f32') };
+/** What tells the names of several shares of one product apart. */
+export function suffixOf(i: number): string {
+  return i === 0 ? '' : `${i}`;
 }
 
-export function lowRankTensors(lowRank: LowRank | null): Record<string, Tensor> {
-  return lowRank ? { hidden: lowRank.hidden, factor: lowRank.factor } : {};
+export function lowRankBindings(
+  lowRank: LowRank | null,
+  forward: boolean,
+  suffix = '',
+): KernelSpec['bindings'] {
+  if (!lowRank) return {};
+  return {
+    [`hidden${suffix}`]: read('vec4f'),
+    [`factor${suffix}`]: read(forward ? 'vec4f' : 'f32'),
+  };
+}
+
+export function lowRankTensors(lowRank: LowRank | null, suffix = ''): Record<string, Tensor> {
+  if (!lowRank) return {};
+  return { [`hidden${suffix}`]: lowRank.hidden, [`factor${suffix}`]: lowRank.factor };
 }
 
 /** Brings the factor of column `n` to registers. */
-export function lowRankColumn(lowRank: LowRank | null, forward: boolean): string {
+export function lowRankColumn(lowRank: LowRank | null, forward: boolean, suffix = ''): string {
   if (!lowRank) return '';
   const { rank } = lowRank;
   if (forward)
     return each(
       rank / 4,
-      (i) => `let factor${i} = factor[(p.factorAt + min(n, p.n - 1u) * ${rank}u) / 4u + ${i}u];`,
+      (i) =>
+        `let factor${suffix}_${i} = factor${suffix}[(p.factor${suffix}At + min(n, p.n - 1u) * ${rank}u) / 4u + ${i}u];`,
     );
-  const at = (j: number) => `factor[p.factorAt + ${j}u * p.n + min(n, p.n - 1u)]`;
-  return each(rank / 4, (i) => `let factor${i} = vec4f(${each(4, (c) => at(4 * i + c), ', ')});`);
+  const at = (j: number) => `factor${suffix}[p.factor${suffix}At + ${j}u * p.n + min(n, p.n - 1u)]`;
+  return each(
+    rank / 4,
+    (i) => `let factor${suffix}_${i} = vec4f(${each(4, (c) => at(4 * i + c), ', ')});`,
+  );
 }
 
 /** What is added at row `m` and the column. */
-export function lowRankTerm(lowRank: LowRank | null): string {
+export function lowRankTerm(lowRank: LowRank | null, suffix = ''): string {
   if (!lowRank) return '';
   const { rank } = lowRank;
   const dots = each(
     rank / 4,
-    (i) => `dot(hidden[(p.hiddenAt + m * ${rank}u) / 4u + ${i}u], factor${i})`,
+    (i) =>
+      `dot(hidden${suffix}[(p.hidden${suffix}At + m * ${rank}u) / 4u + ${i}u], factor${suffix}_${i})`,
     ' + ',
   );
-  return ` + p.lowScale * (${dots})`;
+  return ` + p.lowScale${suffix} * (${dots})`;
 }
 
 /** Names it in a kernel's key. */

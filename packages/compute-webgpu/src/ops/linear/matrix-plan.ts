@@ -1,6 +1,15 @@
 import type { Engine } from '../../engine.js';
 import { type MatrixTile, workgroupBytes } from '../../wgsl/matrix-gemm.js';
 
+/** Sizes of a product, and how many of them are computed at one time. */
+interface ProductSizes {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly bAlongK: boolean;
+  readonly copies: number;
+}
+
 /** How a product on subgroup matrices is cut up. */
 export interface MatrixPlan {
   readonly tile: MatrixTile;
@@ -45,27 +54,26 @@ function tiles({ rows, columns }: MatrixTile, m: number, n: number): number {
 }
 
 /** Time that a product takes with a tile, in arbitrary units: the processors work in waves. */
-function timeWith(tile: MatrixTile, rate: number, m: number, n: number): number {
-  return (Math.ceil(tiles(tile, m, n) / PROCESSORS) * tile.rows * tile.columns) / rate;
+function timeWith(tile: MatrixTile, rate: number, count: number): number {
+  return (Math.ceil(count / PROCESSORS) * tile.rows * tile.columns) / rate;
 }
 
-function tileFor(engine: Engine, m: number, n: number, bAlongK: boolean): MatrixTile {
+function tileFor(engine: Engine, { m, n, bAlongK, copies }: ProductSizes): MatrixTile {
   const fits = (tile: MatrixTile) => workgroupBytes(tile, bAlongK) <= engine.workgroupMemory;
   if (m <= 64 && n >= LOW.columns && fits(LOW)) return LOW;
   if (m <= 64 || n <= 64) return SMALL;
   const [best] = RATES.filter(([tile]) => fits(tile) && (n % tile.columns === 0 || tile === LARGE))
-    .map(([tile, rate]) => [tile, timeWith(tile, rate, m, n)] as const)
+    .map(([tile, rate]) => [tile, timeWith(tile, rate, copies * tiles(tile, m, n))] as const)
     .sort(([, a], [, b]) => a - b);
   return best?.[0] ?? SMALL;
 }
 
 /** Chooses the tile by the size of the product, and parts of k where there are few tiles. */
-export function matrixPlan(
-  engine: Engine,
-  { m, n, k, bAlongK }: { m: number; n: number; k: number; bAlongK: boolean },
-): MatrixPlan {
-  const tile = tileFor(engine, m, n, bAlongK);
-  const wanted = Math.min(Math.round(BUSY / tiles(tile, m, n)), Math.floor(k / SPAN));
+export function matrixPlan(engine: Engine, sizes: ProductSizes): MatrixPlan {
+  const { m, n, k, copies } = sizes;
+  const tile = tileFor(engine, sizes);
+  const count = copies * tiles(tile, m, n);
+  const wanted = Math.min(Math.round(BUSY / count), Math.floor(k / SPAN));
   const span = Math.ceil(k / Math.max(1, wanted) / tile.depth) * tile.depth;
   const down = Math.ceil(m / tile.rows);
   return {

@@ -51,6 +51,7 @@ function outerKernel(key: string, ranks: number, ranksFirst: boolean, added: boo
     key,
     bindings: { wide: read('vec4f'), few: read('vec4f'), out: write() },
     params: { columns: 'u32', k: 'u32', alpha: 'f32', beta: 'f32' },
+    merges: true,
     body: /* wgsl */ `
 var<workgroup> sums: array<vec4f, ${THREADS * 4}>;
 @compute @workgroup_size(${THREADS})

@@ -109,6 +109,7 @@ function rowsKernel(key: string, { n, transposeB, beta }: MatmulArgs, tile: Thin
     key,
     bindings: { a: read('vec4f'), b: read('vec4f'), out: write() },
     params: { m: 'u32', k: 'u32', alpha: 'f32', beta: 'f32' },
+    merges: true,
     body: /* wgsl */ `
 var<workgroup> tile: array<vec4f, ${vectorsOf(tile, n)}>;
 @compute @workgroup_size(${THREADS})

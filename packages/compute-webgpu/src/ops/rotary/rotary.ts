@@ -11,6 +11,7 @@ const ROTARY: KernelSpec<
   key: 'rotary',
   bindings: { x: write(), positions: read('i32'), cos: read(), sin: read() },
   params: { size: 'u32', heads: 'u32', headDim: 'u32', half: 'u32', sign: 'f32' },
+  merges: true,
   body: eachElement(/* wgsl */ `
   let pair = i % p.half;
   let headRow = i / p.half;
