@@ -4,7 +4,7 @@ import { QLoraError } from '@qlorajs/errors';
 import type { Faults } from './faults.js';
 import { type KernelSpec, PARAMETER_BINDING, PARAMETER_BYTES } from './kernel.js';
 import { Parameters } from './parameters.js';
-import { Pipelines, type Program } from './pipelines.js';
+import { type Kernel, Pipelines, type Program } from './pipelines.js';
 import type { Profiler } from './profiler.js';
 import { type GpuStorage, storageOf } from './storage.js';
 import { Tape, Tapes } from './tape.js';
@@ -88,11 +88,12 @@ export class Recorder {
     const start = (this.#used * PARAMETER_BYTES) / 4;
     let at = start;
     for (let i = 0; i < names.length; i++) {
-      const tensor = tensors[names[i] as B];
-      const storage = storageOf(tensor);
-      bound[i] = tensor;
-      storages[i] = storage;
-      bases[i] = storage.bytes <= this.#maxBinding ? 0 : this.#baseOf(tensor);
+      bound[i] = tensors[names[i] as B];
+      storages[i] = storageOf(bound[i]);
+    }
+    for (let i = 0; i < names.length; i++) {
+      const [tensor, storage] = [bound[i], storages[i]];
+      bases[i] = storage.bytes <= this.#maxBinding ? 0 : this.#baseOf(this.#sharers(kernel, i));
       this.#words[at++] = tensor.offset - bases[i] / BYTES_PER_ELEMENT[tensor.dtype];
       storage.recording = this.#recording;
       if (writes[i]) storage.version++;
@@ -104,7 +105,7 @@ export class Recorder {
       else this.#words[at++] = value;
     }
     const program = this.pipelines.program(kernel, storages);
-    const group = this.#bindGroup(program);
+    const group = this.#bindGroup(kernel, program);
     const [x, y = 1, z = 1] = groups;
     const asked = { key: kernel.spec.key, program, group, x, y, slot: this.#used++ };
     if (!kernel.spec.merges) {
@@ -268,20 +269,32 @@ export class Recorder {
     this.#pass = null;
   }
 
+  /** What is seen through the binding of the `i`th: where one of them is written, all that share its buffer. */
+  #sharers({ writes }: Kernel, i: number): Tensor[] {
+    const storage = this.#storages[i];
+    const isShared = (_: Tensor, j: number) => this.#storages[j] === storage;
+    const sharers = this.#bound.filter(isShared);
+    return writes.some((each, j) => each && this.#storages[j] === storage)
+      ? sharers
+      : [this.#bound[i]];
+  }
+
   /** Bytes before the bound part of a buffer that is too large to be bound whole. */
-  #baseOf(tensor: Tensor): number {
+  #baseOf(tensors: readonly Tensor[]): number {
     const { minStorageBufferOffsetAlignment: unit } = this.#device.limits;
-    return Math.floor((tensor.offset * BYTES_PER_ELEMENT[tensor.dtype]) / unit) * unit;
+    const starts = tensors.map(({ offset, dtype }) => offset * BYTES_PER_ELEMENT[dtype]);
+    return Math.floor(Math.min(...starts) / unit) * unit;
   }
 
   /** The bind group for what the dispatch is bound to. */
-  #bindGroup(program: Program): GPUBindGroup {
+  #bindGroup(kernel: Kernel, program: Program): GPUBindGroup {
     const [tensors, storages, bases] = [this.#bound, this.#storages, this.#bases];
     let key = '';
     for (let i = 0; i < storages.length; i++) {
       key += storages[i].id;
       // A part of a buffer is bound up to the end of the tensor.
-      if (storages[i].bytes > this.#maxBinding) key += `@${bases[i]}+${tensors[i].size}`;
+      if (storages[i].bytes > this.#maxBinding)
+        key += `@${bases[i]}+${tensors[i].offset + tensors[i].size}`;
       key += ',';
     }
     const known = program.bindGroups.get(key);
@@ -289,7 +302,8 @@ export class Recorder {
     const entries: GPUBindGroupEntry[] = program.slots.map((binding) => {
       const { buffer, bytes } = storages[binding];
       const offset = bases[binding];
-      const size = bytes > this.#maxBinding ? this.#span(tensors[binding], offset) : undefined;
+      const size =
+        bytes > this.#maxBinding ? this.#span(this.#sharers(kernel, binding), offset) : undefined;
       return { binding, resource: { buffer, offset, size } };
     });
     entries.push({ binding: PARAMETER_BINDING, resource: this.#parameters.resource });
@@ -299,10 +313,13 @@ export class Recorder {
     return group;
   }
 
-  /** Bytes from `base` to the tensor's end. */
-  #span(tensor: Tensor, base: number): number {
-    const end = (tensor.offset + tensor.size) * BYTES_PER_ELEMENT[tensor.dtype];
-    const size = Math.ceil((end - base) / 4) * 4;
+  /** Bytes from `base` to the end of the last of the tensors. */
+  #span(tensors: readonly Tensor[], base: number): number {
+    const ends = tensors.map(
+      ({ offset, size, dtype }) => (offset + size) * BYTES_PER_ELEMENT[dtype],
+    );
+    const size = Math.ceil((Math.max(...ends) - base) / 4) * 4;
+    const [tensor] = tensors;
     if (size <= this.#maxBinding) return size;
     throw new QLoraError(
       'WEBGPU_BINDING',

@@ -2,7 +2,7 @@ import type { AttentionMask, Tensor } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import { contentsOf, type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
-import { WIDTH } from '../../wgsl/flat.js';
+import { REDUCE, WIDTH } from '../../wgsl/flat.js';
 import { each, HALVES_OF } from './matrix-tile.js';
 
 /** Rows of a head are padded with zeros to a multiple of this: no tile reads beyond. */
@@ -38,17 +38,18 @@ const kernels = new Memo<KernelSpec>();
 /** A thread converts eight values; z is the input. */
 function halvesKernel(key: string, headDim: number, count: number, scaled: boolean): KernelSpec {
   const vectors = headDim / 8;
-  const factor = scaled ? ' * factors[p.factorsAt]' : '';
+  const factor = scaled ? ' * factor' : '';
   return {
     key,
     directives: 'enable f16;',
     bindings: {
       ...Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, read('vec4f')])),
-      ...(scaled ? { factors: read() } : {}),
+      ...(scaled ? { maxima: read(), factors: write() } : {}),
       halves: write('vec4u'),
     },
     params: {
       heads: 'u32',
+      rows: 'u32',
       ...Object.fromEntries(
         Array.from({ length: count }, (_, i) =>
           ['length', 'padded', 'to', 'size'].map((name) => [`${name}${i}`, 'u32'] as const),
@@ -56,6 +57,7 @@ function halvesKernel(key: string, headDim: number, count: number, scaled: boole
       ),
     },
     body: /* wgsl */ `${HALVES_OF}
+${scaled ? REDUCE : ''}
 @compute @workgroup_size(${WIDTH})
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -64,6 +66,7 @@ fn main(
 ) {
   let i = (group.y * groups.x + group.x) * ${WIDTH}u + local;
   let c = i % ${vectors}u;
+  ${scaled ? FACTOR : ''}
   ${each(
     count,
     (n) => `if (group.z == ${n}u && i < p.size${n}) {
@@ -83,6 +86,21 @@ fn main(
   };
 }
 
+/**
+ * Gradients are scaled by one power of two, the largest to [2, 4), so that none of weight underflows
+ * in f16 and their products with v do not overflow; every workgroup finds it anew from the rows' maxima.
+ * The second of `factors` undoes it.
+ */
+const FACTOR = /* wgsl */ `
+  var largest = 0.0;
+  for (var r = local; r < p.rows; r += ${WIDTH}u) { largest = max(largest, maxima[p.maximaAt + r]); }
+  let exponent = clamp((bitcast<u32>(reduceMax(largest, local)) >> 23u) & 255u, 2u, 253u);
+  let factor = bitcast<f32>((255u - exponent) << 23u);
+  if (i == 0u) {
+    factors[p.factorsAt] = factor;
+    factors[p.factorsAt + 1u] = bitcast<f32>((exponent - 1u) << 23u);
+  }`;
+
 const padded = (length: number) => Math.ceil(length / ROWS) * ROWS;
 
 function convert(
@@ -90,20 +108,21 @@ function convert(
   { batch, heads, headDim }: Sizes,
   inputs: readonly Input[],
   halves: Tensor,
-  factors: Tensor | null,
+  gradients: Gradients | null,
 ): void {
-  const key = `attention halves ${headDim} ${inputs.length}${factors ? ' scaled' : ''}`;
+  const key = `attention halves ${headDim} ${inputs.length}${gradients ? ' scaled' : ''}`;
   const kernel = kernels.get(key, () =>
-    halvesKernel(key, headDim, inputs.length, factors !== null),
+    halvesKernel(key, headDim, inputs.length, gradients !== null),
   );
   const sizeOf = ({ length }: Input) => (batch * heads * padded(length) * headDim) / 8;
   const tensors = {
     ...Object.fromEntries(inputs.map(({ x }, i) => [`x${i}`, x])),
-    ...(factors ? { factors } : {}),
+    ...(gradients ? { maxima: gradients.maxima, factors: gradients.factors } : {}),
     halves,
   };
   const params = {
     heads,
+    rows: gradients?.maxima.size ?? 0,
     ...Object.fromEntries(
       inputs.flatMap((input, i) => [
         [`length${i}`, input.length],
@@ -151,13 +170,22 @@ export function attentionHalves(
   return { halves, at, perQuery, perKey };
 }
 
-/** Puts dOut times the first of `factors`, f32 `[2]`, in the room for it. */
+/** Gradients of attention's output and what scales them. */
+interface Gradients {
+  readonly dOut: Tensor;
+  /** f32 `[rows]`: the largest |dOut| of every row. */
+  readonly maxima: Tensor;
+  /** f32 `[2]`, written: what dOut is multiplied by, and its inverse. */
+  readonly factors: Tensor;
+}
+
+/** Puts dOut times the first of `factors` in the room for it. */
 export function addGradientHalves(
   engine: Engine,
   { halves, at }: Halves,
-  dOut: Tensor,
+  gradients: Gradients,
   sizes: Sizes,
-  factors: Tensor,
 ): void {
-  convert(engine, sizes, [{ x: dOut, length: sizes.queryLength, to: at.dOut }], halves, factors);
+  const input = { x: gradients.dOut, length: sizes.queryLength, to: at.dOut };
+  convert(engine, sizes, [input], halves, gradients);
 }

@@ -1,4 +1,4 @@
-import type { AttentionBackwardArgs, Tensor } from '@qlorajs/compute';
+import type { AttentionBackwardArgs } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import { type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
@@ -51,35 +51,6 @@ const DELTA: KernelSpec<
   ),
 };
 
-/**
- * Gradients are scaled by one power of two, the largest to [2, 4), so that none of weight underflows
- * in f16 and their products with v do not overflow. The second value undoes it.
- */
-const FACTORS: KernelSpec<'maxima' | 'factors', 'rows' | 'size'> = {
-  key: 'attention factors',
-  bindings: { maxima: read(), factors: write() },
-  params: { rows: 'u32', size: 'u32' },
-  body: eachRow(
-    /* wgsl */ `
-  var largest = 0.0;
-  for (var i = local; i < p.size; i += ${WIDTH}u) { largest = max(largest, maxima[p.maximaAt + i]); }
-  let all = reduceMax(largest, local);
-  if (local == 0u) {
-    let exponent = clamp((bitcast<u32>(all) >> 23u) & 255u, 2u, 253u);
-    factors[p.factorsAt] = bitcast<f32>((255u - exponent) << 23u);
-    factors[p.factorsAt + 1u] = bitcast<f32>((exponent - 1u) << 23u);
-  }`,
-    REDUCE,
-  ),
-};
-
-/** The gradients' factor and its inverse, of the rows' maxima. */
-function factorsOf(engine: Engine, maxima: Tensor, size: number): Tensor {
-  const factors = engine.scratch.get('attention factors', 'f32', 2);
-  engine.recorder.dispatch(FACTORS, { maxima, factors }, { rows: 1, size }, [1]);
-  return factors;
-}
-
 export function attentionBackwardMatrix(engine: Engine, args: AttentionBackwardArgs): void {
   const { dOut, out, logSumExp, delta, dQ, dK, dV } = args;
   const { headDim, batch, heads, queryLength, keyLength } = args;
@@ -88,9 +59,9 @@ export function attentionBackwardMatrix(engine: Engine, args: AttentionBackwardA
   const maxima = engine.scratch.get('attention maxima', 'f32', rows);
   const sizes = { rows, heads, headDim, queryLength };
   recorder.dispatch(DELTA, { dOut, out, delta, maxima }, sizes, flatGroups(rows));
-  const factors = factorsOf(engine, maxima, rows);
+  const factors = engine.scratch.get('attention factors', 'f32', 2);
   const converted = attentionHalves(engine, args, args);
-  addGradientHalves(engine, converted, dOut, args, factors);
+  addGradientHalves(engine, converted, { dOut, maxima, factors }, args);
   const { halves, at, perQuery, perKey } = converted;
   const shape: AttentionShape = {
     headDim,
