@@ -12,6 +12,7 @@ import { storageOf } from './device/storage.js';
 import { Transfer } from './device/transfer.js';
 import { type Engine, Scratch } from './engine.js';
 import { halvesToFloats } from './half.js';
+import { MaskSeed } from './ops/dropout/seed.js';
 import { HeldProduct } from './ops/linear/held.js';
 import { bindOps } from './ops.js';
 
@@ -76,6 +77,10 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
     maxBuffers: limits.maxStorageBuffersPerShaderStage,
     workgroupMemory: limits.maxComputeWorkgroupStorageSize,
     scratch: new Scratch(memory, recorder),
+    maskSeed: new MaskSeed(
+      () => memory.allocate('u32', [1], 'dropout seed'),
+      (tensor, seed) => transfer.write(tensor, Uint32Array.of(seed), 0),
+    ),
   };
   const product = new HeldProduct(engine);
   const decoding = bindDecoding(engine, product);
@@ -130,8 +135,10 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       decoding.release(tensor);
       memory.release(tensor);
     },
-    replay(key, work): void {
+    replay(key, work, seed): void {
       product.flush();
+      // Before the commands are taped: what writes is not issued again.
+      if (seed !== undefined) engine.maskSeed.get(seed);
       // What scratch was made from is not known while others' commands are issued again.
       engine.scratch.forgetOrigins();
       recorder.replay(key, () => {

@@ -4,6 +4,7 @@ import type { DeviceMemory } from './device/memory.js';
 import type { Groups, Recorder } from './device/recorder.js';
 import type { Tier } from './device/request.js';
 import { storageOf } from './device/storage.js';
+import type { MaskSeed } from './ops/dropout/seed.js';
 
 /** What an operation needs of the device. */
 export interface Engine {
@@ -17,6 +18,7 @@ export interface Engine {
   /** Bytes of workgroup memory. */
   readonly workgroupMemory: number;
   readonly scratch: Scratch;
+  readonly maskSeed: MaskSeed;
 }
 
 /** Elements of a buffer, and whether what they were asked for is there. */

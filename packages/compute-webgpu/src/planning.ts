@@ -7,6 +7,7 @@ import type { Recorder } from './device/recorder.js';
 import type { Tier } from './device/request.js';
 import { type GpuStorage, storageOf } from './device/storage.js';
 import { type Engine, Scratch } from './engine.js';
+import { MaskSeed } from './ops/dropout/seed.js';
 import { HeldProduct } from './ops/linear/held.js';
 import { bindOps } from './ops.js';
 
@@ -65,6 +66,10 @@ export function createPlanningBackend(options: PlanningOptions): CountingBackend
       ...{ recorder, memory, tier, maxBinding },
       ...{ workgroupMemory: 48 * 1024, maxBuffers: 16 },
       scratch: new Scratch(memory, recorder),
+      maskSeed: new MaskSeed(
+        () => counting.empty('u32', [1], 'dropout seed'),
+        () => {},
+      ),
     };
     return bindOps(engine, new HeldProduct(engine));
   };

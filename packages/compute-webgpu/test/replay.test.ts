@@ -39,6 +39,32 @@ describe.skipIf(!gpu)(`replayed operations${reason ? `: skipped, ${reason}` : ''
     });
   });
 
+  test('masks are those of the seed of the time', async () => {
+    const run = async (device: Backend, play: (work: () => void, seed: number) => void) => {
+      const x = randomTensor(device, [3, 100], 1);
+      const whole = device.empty('f32', [3, 100]);
+      const masks: number[][] = [];
+      for (const seed of [7, 7, 8, 2 ** 32 - 1, 7]) {
+        play(() => {
+          for (let i = 0; i < 3; i++) {
+            const [from, out] = [x, whole].map((each) => device.view(each, 100 * i, [100]));
+            const mask = { probability: 0.4, seed, stream: 40 + i, first: 1000 * i };
+            device.ops.dropout({ x: from, out, ...mask, accumulate: i === 1 });
+          }
+        }, seed);
+        masks.push([...(await device.read(whole))]);
+      }
+      return masks;
+    };
+    const play = (work: () => void, seed: number) => backend.replay!('masks', work, seed);
+    const actual = await run(backend, play);
+    const expected = await run(createReferenceBackend(), (work) => work());
+    expected.forEach((values, i) => {
+      expect(compareValues(actual[i], values, tolerance)).toEqual([]);
+    });
+    expect(actual[2]).not.toEqual(actual[0]);
+  });
+
   test('what uses a tensor that was freed is recorded anew', async () => {
     const double = (tensor: Tensor) => () => {
       backend.ops.axpby({ x: tensor, out: tensor, alpha: 1, beta: 1 });

@@ -38,8 +38,9 @@ export interface Backend {
    * saves the time of making its commands anew. `work` calls operations and nothing else, and which
    * operations on which tensors depends on the key alone; contents of tensors may differ.
    * Backends without it are given `work` itself.
+   * @param seed of all dropout in `work`, which may differ from call to call
    */
-  replay?(key: string, work: () => void): void;
+  replay?(key: string, work: () => void, seed?: number): void;
   memory(): MemoryUsage;
   resetPeak(): void;
   /**

@@ -35,6 +35,7 @@ export {
   loraForward,
   loraGradients,
   loraHidden,
+  loraHiddenOf,
   loraInputGradient,
   loraUpdate,
 } from './lora-linear.js';

@@ -70,20 +70,38 @@ function applyDropout(backend: Backend, x: Tensor, active: ActiveDropout | null)
 
 /** u = x' A^T alone: what {@link loraBackward} reads where the forward is run again for it. */
 export function loraHidden(backend: Backend, layer: LoraLinear, args: LoraHiddenArgs): void {
-  const { x, hidden } = args;
-  const { a, rank } = layer;
-  backend.ops.matmul({
-    a: applyDropout(backend, x, activeDropout(args.dropout, args.dropped)),
-    b: a.value,
-    out: hidden,
-    m: hidden.size / rank,
-    n: rank,
-    k: a.value.size / rank,
-    transposeA: false,
-    transposeB: true,
-    alpha: 1,
-    beta: 0,
+  loraHiddenOf(backend, [{ layer, args }]);
+}
+
+/** {@link loraHidden} of several layers, whose scratch must differ: what is the same follows each other. */
+export function loraHiddenOf(
+  backend: Backend,
+  layers: readonly { readonly layer: LoraLinear; readonly args: LoraHiddenArgs }[],
+): void {
+  const inputs = droppedInputs(backend, layers);
+  layers.forEach(({ layer: { a, rank }, args: { hidden } }, i) => {
+    backend.ops.matmul({
+      a: inputs[i],
+      b: a.value,
+      out: hidden,
+      m: hidden.size / rank,
+      n: rank,
+      k: a.value.size / rank,
+      transposeA: false,
+      transposeB: true,
+      alpha: 1,
+      beta: 0,
+    });
   });
+}
+
+function droppedInputs(
+  backend: Backend,
+  layers: readonly { readonly args: Omit<LoraHiddenArgs, 'hidden'> }[],
+): Tensor[] {
+  return layers.map(({ args: { x, dropout, dropped } }) =>
+    applyDropout(backend, x, activeDropout(dropout, dropped)),
+  );
 }
 
 /**
@@ -165,9 +183,7 @@ export interface LoraBackwardOf {
 export function loraGradients(backend: Backend, layers: readonly LoraBackwardOf[]): void {
   for (const each of layers) gradientOfB(backend, each);
   for (const each of layers) gradientOfHidden(backend, each);
-  const inputs = layers.map(({ args }) =>
-    applyDropout(backend, args.x, activeDropout(args.dropout, args.dropped)),
-  );
+  const inputs = droppedInputs(backend, layers);
   layers.forEach((each, i) => {
     gradientOfA(backend, each, inputs[i]);
   });

@@ -12,6 +12,7 @@ import {
   loraForward,
   loraGradients,
   loraHidden,
+  loraHiddenOf,
   loraInputGradient,
   loraUpdate,
 } from '@qlorajs/lora';
@@ -77,7 +78,7 @@ function doraArgs(
 
 /** The adapter's layer of a run of rows, with the buffers that its forward takes. */
 interface AdaptedRun {
-  readonly lora: LoraLinear;
+  readonly layer: LoraLinear;
   readonly args: LoraForwardArgs;
 }
 
@@ -131,7 +132,7 @@ function adaptedRuns(
         dropped: dropped[i] ?? null,
         dropout: masks[i],
       };
-      return [{ lora, args }];
+      return [{ layer: lora, args }];
     });
   });
 }
@@ -181,12 +182,12 @@ export function projectAll(
   const adapted = adaptedRuns(pass, layer, plain, { ...args, outs: plain.map(outOf) });
   // A run's hidden rows share a buffer with the next run's: with several runs, one after the other.
   const together = pass.runs.length === 1;
-  if (together) for (const { lora, args } of adapted) loraHidden(backend, lora, args);
+  if (together) loraHiddenOf(backend, adapted);
   for (const linear of plain) {
     const frozen = weights.blocks[layer].linears[linear];
     backend.ops.linear({ x, ...frozen, out: outOf(linear), accumulate });
   }
-  for (const { lora, args } of adapted)
+  for (const { layer: lora, args } of adapted)
     if (together) loraUpdate(backend, lora, args);
     else loraForward(backend, lora, args);
 }
@@ -255,7 +256,7 @@ export function projectAllBackward(
   const ofRanks = ranks.filter(Boolean);
   const dHidden = ofRanks.length > 0 ? sideBySide(pass, 'lora.dHidden', rowsOf(pass), ofRanks) : [];
   const adapted = adaptedRuns(pass, layer, plain, { x, outs, saved: args.saved }).map(
-    ({ lora, args: { out: dOut, ...own } }, i) => {
+    ({ layer: lora, args: { out: dOut, ...own } }, i) => {
       return { layer: lora, args: { ...own, dOut, dX, dHidden: dHidden[i] } };
     },
   );

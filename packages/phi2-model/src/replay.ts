@@ -15,7 +15,7 @@ function idOf(object: object | null): number {
   return id;
 }
 
-/** Whether masks are drawn: then every pass has seeds, and thereby operations, of its own. */
+/** Whether masks are drawn: the device has their seed, their operations say where its tokens begin. */
 function drawsMasks({ dropoutSeed, config, adapter }: Pass): boolean {
   if (dropoutSeed === null) return false;
   return config.residualDropout > 0 || (adapter?.config.loraDropout ?? 0) > 0;
@@ -34,11 +34,13 @@ export function replayed(
   beside: readonly (object | null)[] = [],
 ): void {
   const { backend, workspace, batch, length, adapter, runs, caches, firstKeys } = pass;
-  if (!backend.replay || runs.length !== 1 || (caches?.length ?? 0) > 1 || drawsMasks(pass)) {
+  if (!backend.replay || runs.length !== 1 || (caches?.length ?? 0) > 1) {
     work();
     return;
   }
   const held = [workspace, adapter, runs[0].adapter, caches?.[0] ?? null, ...beside].map(idOf);
   const packed = firstKeys ? ' packed' : '';
-  backend.replay(`${part} ${batch}x${length}${packed} ${held.join()}`, work);
+  const masks = drawsMasks(pass) ? ` masks from ${pass.firstToken}` : '';
+  const key = `${part} ${batch}x${length}${packed}${masks} ${held.join()}`;
+  backend.replay(key, work, masks ? (pass.dropoutSeed ?? undefined) : undefined);
 }

@@ -1,9 +1,9 @@
-import { bitsThreshold, checkDropout, counterKey, type DropoutArgs } from '@qlorajs/compute';
+import { bitsThreshold, checkDropout, type DropoutArgs } from '@qlorajs/compute';
 import { type KernelSpec, read, write } from '../../device/kernel.js';
 import { type Engine, flatGroups } from '../../engine.js';
 import { eachElement, WIDTH } from '../../wgsl/flat.js';
 
-/** `counterBits` of compute's random.ts. */
+/** `counterKey` and `counterBits` of compute's random.ts. */
 const COUNTER = /* wgsl */ `
 fn mix32(value: u32) -> u32 {
   var x = value;
@@ -12,21 +12,22 @@ fn mix32(value: u32) -> u32 {
   return x ^ (x >> 16u);
 }
 fn counterBits(index: u32) -> u32 {
-  return mix32(mix32(index + p.first) ^ p.second);
+  let key = mix32(seed[p.seedAt] + 0x9e3779b9u);
+  return mix32(mix32(index + key) ^ mix32((p.stream ^ key) + 0x85ebca6bu));
 }`;
 
 function dropoutKernel(
   accumulate: boolean,
-): KernelSpec<'x' | 'out', 'size' | 'first' | 'second' | 'threshold' | 'scale'> {
+): KernelSpec<'x' | 'seed' | 'out', 'size' | 'first' | 'stream' | 'threshold' | 'scale'> {
   const sum = accumulate ? 'out[p.outAt + i] + value' : 'value';
   return {
     key: accumulate ? 'dropout, accumulated' : 'dropout',
-    bindings: { x: read(), out: write() },
-    params: { size: 'u32', first: 'u32', second: 'u32', threshold: 'u32', scale: 'f32' },
+    bindings: { x: read(), seed: read('u32'), out: write() },
+    params: { size: 'u32', first: 'u32', stream: 'u32', threshold: 'u32', scale: 'f32' },
     merges: true,
     body: eachElement(
       /* wgsl */ `
-  let value = select(0.0, x[p.xAt + i] * p.scale, counterBits(i) >= p.threshold);
+  let value = select(0.0, x[p.xAt + i] * p.scale, counterBits(p.first + i) >= p.threshold);
   out[p.outAt + i] = ${sum};`,
       COUNTER,
     ),
@@ -38,13 +39,11 @@ const DROPOUT_ACCUMULATED = dropoutKernel(true);
 
 export function dropout(engine: Engine, args: DropoutArgs): void {
   checkDropout(args);
-  const { x, out, probability, seed, stream, accumulate } = args;
+  const { x, out, probability, stream, first = 0, accumulate } = args;
+  const seed = engine.maskSeed.get(args.seed);
   const threshold = bitsThreshold(probability);
   const scale = 1 / (1 - probability);
-  const { first, second } = counterKey(seed, stream);
-  // The index of an element is added to the first key.
-  const start = first + (args.first ?? 0);
-  const params = { size: x.size, first: start, second, threshold, scale };
+  const params = { size: x.size, first, stream, threshold, scale };
   const kernel = accumulate ? DROPOUT_ACCUMULATED : DROPOUT;
-  engine.recorder.dispatch(kernel, { x, out }, params, flatGroups(Math.ceil(x.size / WIDTH)));
+  engine.recorder.dispatch(kernel, { x, seed, out }, params, flatGroups(Math.ceil(x.size / WIDTH)));
 }
