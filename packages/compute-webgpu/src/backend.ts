@@ -81,6 +81,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       () => memory.allocate('u32', [1], 'dropout seed'),
       (tensor, seed) => transfer.write(tensor, Uint32Array.of(seed), 0),
     ),
+    expected: [],
   };
   const product = new HeldProduct(engine);
   const decoding = bindDecoding(engine, product);
@@ -146,6 +147,10 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
         product.flush();
       });
       engine.scratch.forgetOrigins();
+    },
+    expect(weights): void {
+      product.flush();
+      engine.expected = weights;
     },
     memory: () => memory.counter.usage,
     resetPeak: () => memory.counter.resetPeak(),

@@ -1,5 +1,5 @@
 /// <reference types="@webgpu/types" />
-import type { DType, Tensor } from '@qlorajs/compute';
+import type { DType, LinearWeight, Tensor } from '@qlorajs/compute';
 import type { DeviceMemory } from './device/memory.js';
 import type { Groups, Recorder } from './device/recorder.js';
 import type { Tier } from './device/request.js';
@@ -19,18 +19,8 @@ export interface Engine {
   readonly workgroupMemory: number;
   readonly scratch: Scratch;
   readonly maskSeed: MaskSeed;
-}
-
-/** Elements of a buffer, and whether what they were asked for is there. */
-export interface Part {
-  readonly tensor: Tensor;
-  readonly made: boolean;
-}
-
-interface Ring {
-  /** Where the next part begins, unless it reaches beyond the end. */
-  next: number;
-  parts: { readonly at: number; readonly size: number; readonly origin: string }[];
+  /** The weights of the products that come next, as `Backend.expect` named them. */
+  expected: readonly LinearWeight[];
 }
 
 /** Buffers of the engine itself, by name: they grow and are used again by every operation. */
@@ -39,7 +29,6 @@ export class Scratch {
   readonly #recorder: Recorder;
   readonly #buffers = new Map<string, Tensor>();
   readonly #origins = new Map<string, string>();
-  readonly #rings = new Map<string, Ring>();
 
   constructor(memory: DeviceMemory, recorder: Recorder) {
     this.#memory = memory;
@@ -56,35 +45,6 @@ export class Scratch {
   /** What buffers hold is not known any more. */
   forgetOrigins(): void {
     this.#origins.clear();
-    this.#rings.clear();
-  }
-
-  /**
-   * A part of the buffer `name`, of which the oldest parts make room for new ones.
-   * @param room elements of the buffer
-   * @param origin names what the part is made from
-   */
-  part(
-    name: string,
-    dtype: DType,
-    { size, room, origin }: { size: number; room: number; origin: string },
-  ): Part {
-    const known = this.#buffers.get(name)?.size ?? 0;
-    if (known < room) this.#rings.delete(name);
-    const whole = this.get(name, dtype, room);
-    const end = Math.max(known, room);
-    const ring = this.#rings.get(name) ?? { next: 0, parts: [] };
-    this.#rings.set(name, ring);
-    const found = ring.parts.find((part) => part.origin === origin && part.size === size);
-    const at = found?.at ?? (ring.next + size > end ? 0 : ring.next);
-    if (!found) {
-      const after = at + size;
-      ring.parts = ring.parts.filter((part) => part.at >= after || part.at + part.size <= at);
-      ring.parts.push({ at, size, origin });
-      ring.next = after;
-    }
-    const tensor = { ...whole, offset: whole.offset + at, size, shape: [size] };
-    return { tensor, made: found !== undefined };
   }
 
   get(name: string, dtype: DType, size: number): Tensor {

@@ -56,6 +56,7 @@ function nothingRecorded(onProgram: PlanningOptions['onProgram']) {
 export function createPlanningBackend(options: PlanningOptions): CountingBackend {
   const { tier, memoryLimit, maxBinding = Number.POSITIVE_INFINITY, onProgram } = options;
   let nextId = 1;
+  let expect: NonNullable<Backend['expect']> = () => {};
   const ops = (counting: Backend) => {
     const recorder = nothingRecorded(onProgram) as unknown as Recorder;
     const memory = {
@@ -70,10 +71,16 @@ export function createPlanningBackend(options: PlanningOptions): CountingBackend
         () => counting.empty('u32', [1], 'dropout seed'),
         () => {},
       ),
+      expected: [],
     };
-    return bindOps(engine, new HeldProduct(engine));
+    const product = new HeldProduct(engine);
+    expect = (weights) => {
+      product.flush();
+      engine.expected = weights;
+    };
+    return bindOps(engine, product);
   };
-  return createCountingBackend({
+  const backend = createCountingBackend({
     memoryLimit,
     ops,
     storageOf: (bytes): Omit<GpuStorage, 'buffer'> => ({
@@ -81,4 +88,5 @@ export function createPlanningBackend(options: PlanningOptions): CountingBackend
       bindGroups: new Set(),
     }),
   });
+  return { ...backend, expect: (weights) => expect(weights) };
 }

@@ -2,6 +2,7 @@ import type { Decoding } from './decoding/decoding.js';
 import type { MemoryUsage, Reclaim } from './memory-counter.js';
 import type { Ops } from './ops.js';
 import type { DType, Tensor, TensorData } from './tensor.js';
+import type { LinearWeight } from './weight.js';
 
 /**
  * A device and the operations on it. The model is written against this interface alone; an app
@@ -41,6 +42,11 @@ export interface Backend {
    * @param seed of all dropout in `work`, which may differ from call to call
    */
   replay?(key: string, work: () => void, seed?: number): void;
+  /**
+   * Says which weights the next products take, until others are named: an engine may bring all of them
+   * to the form that it multiplies by at one time, and keep that.
+   */
+  expect?(weights: readonly LinearWeight[]): void;
   memory(): MemoryUsage;
   resetPeak(): void;
   /**

@@ -1,5 +1,11 @@
 import type { Tensor } from '@qlorajs/compute';
-import { type BlockActivations, QUERY_KEY_VALUE, queryKeyValue, rotate } from './block.js';
+import {
+  type BlockActivations,
+  expectWeights,
+  QUERY_KEY_VALUE,
+  queryKeyValue,
+  rotate,
+} from './block.js';
 import { attentionMask } from './cached-attention.js';
 import { type Pass, rowsOf } from './pass.js';
 import { firstElement, projectAllBackward, projectBackward, residualStream } from './projection.js';
@@ -42,6 +48,7 @@ export function blockBackward(
   const rows = rowsOf(pass);
   const wide = (name: string) => workspace.get(name, [rows, config.hiddenSize]);
   const dNormed = wide('dNormed');
+  expectWeights(pass, layer);
 
   const dOut = wide('dAttended');
   projectBackward(pass, layer, 'self_attn.dense', {

@@ -8,15 +8,16 @@ import {
   projectAll,
   projectHidden,
   residualStream,
+  type Saved,
 } from './projection.js';
+import { BLOCK_LINEARS } from './tensors.js';
 
 /**
  * What a block's forward leaves for its backward. With gradient checkpointing every layer shares one
  * set (`saved` is the same for all) and the forward is run again before the backward.
  */
 export interface BlockActivations {
-  /** Prefix of the buffers' names. */
-  readonly saved: string;
+  readonly saved: Saved;
   /** `[n, C]`: the normalized input, which feeds attention and MLP alike. */
   readonly normed: Tensor;
   readonly mean: Tensor;
@@ -34,13 +35,17 @@ export interface BlockActivations {
   readonly activated: Tensor;
 }
 
+/** One set of buffers for all blocks. */
+const ONE_BLOCK: Saved = { name: 'block', hidden: 'block' };
+
 /** The buffers of one block's activations. */
-export function blockActivations(pass: Pass, saved: string): BlockActivations {
+export function blockActivations(pass: Pass, saved: Saved = ONE_BLOCK): BlockActivations {
   const { workspace, config, batch, length } = pass;
   const rows = rowsOf(pass);
-  const get = (name: string, shape: readonly number[]) => workspace.get(`${saved}.${name}`, shape);
+  const get = (name: string, shape: readonly number[]) =>
+    workspace.get(`${saved.name}.${name}`, shape);
   const wide = (name: string) => get(name, [rows, config.hiddenSize]);
-  const [q, k, v] = queryKeyValue(pass, `${saved}.qkv`);
+  const [q, k, v] = queryKeyValue(pass, `${saved.name}.qkv`);
   return {
     saved,
     normed: wide('normed'),
@@ -69,6 +74,12 @@ export function queryKeyValue(pass: Pass, name: string): Tensor[] {
   return QUERY_KEY_VALUE.map((_, i) =>
     pass.backend.view(whole, i * rows * hiddenSize, [rows, hiddenSize]),
   );
+}
+
+/** Names the weights of a block: its products come next. */
+export function expectWeights({ backend, weights }: Pass, layer: number): void {
+  const { linears } = weights.blocks[layer];
+  backend.expect?.(BLOCK_LINEARS.map((linear) => linears[linear].weight));
 }
 
 /** Turns q and k by their positions, or back. */
@@ -102,9 +113,12 @@ export function blockForward(
   const { ops } = backend;
   const { saved, normed, mean, rstd, q, k, v, attended, logSumExp, inner, activated } = activations;
   const { norm } = weights.blocks[layer];
+  expectWeights(pass, layer);
   ops.layerNorm({ x: h, ...norm, epsilon: config.layerNormEpsilon, out: normed, mean, rstd });
 
-  const from = { x: normed, accumulate: false, saved };
+  // A forward that is run again finds adapters' hidden rows where every block keeps its own.
+  const made = out === null && saved.hidden !== saved.name;
+  const from = { x: normed, accumulate: false, saved, made };
   projectAll(pass, layer, QUERY_KEY_VALUE, { ...from, outs: [q, k, v] });
   rotate(pass, q, false);
   rotate(pass, k, false);
@@ -112,10 +126,10 @@ export function blockForward(
 
   project(pass, layer, 'mlp.fc1', { ...from, out: inner });
   if (out === null) {
-    projectHidden(pass, layer, 'self_attn.dense', { x: attended, saved });
+    if (!made) projectHidden(pass, layer, 'self_attn.dense', { x: attended, saved });
     if (isAdapted(pass, layer, 'mlp.fc2')) {
       ops.gelu({ x: inner, out: activated });
-      projectHidden(pass, layer, 'mlp.fc2', { x: activated, saved });
+      if (!made) projectHidden(pass, layer, 'mlp.fc2', { x: activated, saved });
     }
     return;
   }
@@ -132,7 +146,7 @@ function addBranch(
   linear: 'self_attn.dense' | 'mlp.fc2',
   x: Tensor,
   out: Tensor,
-  saved: string,
+  saved: Saved,
 ): void {
   const probability = pass.config.residualDropout;
   if (pass.dropoutSeed === null || probability === 0) {

@@ -231,7 +231,7 @@ export class PhiModel {
     }
     const block = (layer: number) => {
       const [from, out] = [hidden[layer % 2], hidden[1 - (layer % 2)]];
-      blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
+      blockForward(pass, layer, from, out, blockActivations(pass));
     };
     return this.#pages.each(layers, block).then(() => last);
   }
@@ -277,7 +277,7 @@ export class PhiModel {
     const states = [await backend.read(h)];
     for (let layer = 0; layer < config.layers; layer++) {
       const [from, out] = [h, workspace.get(`hidden.${1 - (layer % 2)}`, h.shape)];
-      const run = () => blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
+      const run = () => blockForward(pass, layer, from, out, blockActivations(pass));
       await (this.#pages ? this.#pages.on(layer, 1, run) : run());
       h = out;
       if (layer < config.layers - 1) states.push(await backend.read(h));

@@ -60,7 +60,7 @@ function doraArgs(
   layer: number,
   linear: BlockLinear,
   lora: LoraLinear,
-  { x, saved }: { x: Tensor; saved: string },
+  { x, saved }: { x: Tensor; saved: Saved },
 ): DoraArgs {
   const { workspace, weights, doraNorms } = pass;
   const { weight } = weights.blocks[layer].linears[linear];
@@ -69,11 +69,19 @@ function doraArgs(
     weight,
     inverseNorms: doraNorms!.of(lora.name),
     x,
-    hidden: workspace.get(`${saved}.${linear}.hidden`, [rows, lora.rank]),
-    combined: workspace.get(`${saved}.${linear}.combined`, [rows, weight.shape[0]]),
+    hidden: workspace.get(`${saved.name}.${linear}.hidden`, [rows, lora.rank]),
+    combined: workspace.get(`${saved.name}.${linear}.combined`, [rows, weight.shape[0]]),
     dropout: adapterDropout(pass, layer, linear, x),
     scratch: (name, shape) => workspace.get(`dora.${name}`, shape),
   };
+}
+
+/** Where a block's forward leaves what its backward reads. */
+export interface Saved {
+  /** Prefix of the buffers' names. */
+  readonly name: string;
+  /** Prefix of those of adapters' hidden rows. */
+  readonly hidden: string;
 }
 
 /** The adapter's layer of a run of rows, with the buffers that its forward takes. */
@@ -94,9 +102,6 @@ function sideBySide(pass: Pass, name: string, rows: number, widths: readonly num
   });
 }
 
-/** Names the buffers of layers that are computed together. */
-const nameOf = (saved: string, linears: readonly BlockLinear[]) => `${saved}.${linears.join('+')}`;
-
 const rankOf = (lora: LoraLinear | undefined) => lora?.rank ?? 0;
 
 /** The adapters of some layers, run by run. */
@@ -104,7 +109,7 @@ function adaptedRuns(
   pass: Pass,
   layer: number,
   linears: readonly BlockLinear[],
-  { x, outs, saved }: { x: Tensor; outs: readonly Tensor[]; saved: string },
+  { x, outs, saved }: { x: Tensor; outs: readonly Tensor[]; saved: Saved },
 ): AdaptedRun[] {
   const hasLora = ({ adapter }: AdapterRun) =>
     linears.some((linear) => loraOf(adapter, layer, linear));
@@ -121,7 +126,7 @@ function adaptedRuns(
     : [];
   return pass.runs.flatMap(({ adapter, start, count }) => {
     const loras = linears.map((linear) => loraOf(adapter, layer, linear));
-    const name = `${nameOf(saved, linears)}.hidden`;
+    const name = `${saved.hidden}.${linears.join('+')}.hidden`;
     const hidden = sideBySide(pass, name, count, loras.map(rankOf));
     return loras.flatMap((lora, i) => {
       if (!lora) return [];
@@ -152,7 +157,7 @@ export function project(
   pass: Pass,
   layer: number,
   linear: BlockLinear,
-  args: { x: Tensor; out: Tensor; accumulate: boolean; saved: string },
+  args: { x: Tensor; out: Tensor; accumulate: boolean; saved: Saved },
 ): void {
   projectAll(pass, layer, [linear], { ...args, outs: [args.out] });
 }
@@ -161,14 +166,20 @@ export function project(
  * {@link project} of layers that share x. What is the same for all of them follows each other, and their
  * buffers are parts of one, so that an engine can do it at one time.
  * @param outs one a layer, parts of one buffer
- * @param saved prefix of the buffer that keeps the adapter's hidden rows for the backward, which must name
- * the same layers together
+ * @param args.saved where the backward, which must name the same layers together, finds hidden rows
+ * @param args.made whether those are there already
  */
 export function projectAll(
   pass: Pass,
   layer: number,
   linears: readonly BlockLinear[],
-  args: { x: Tensor; outs: readonly Tensor[]; accumulate: boolean; saved: string },
+  args: {
+    x: Tensor;
+    outs: readonly Tensor[];
+    accumulate: boolean;
+    saved: Saved;
+    made?: boolean;
+  },
 ): void {
   const { backend, weights } = pass;
   const { x, outs, accumulate } = args;
@@ -182,7 +193,7 @@ export function projectAll(
   const adapted = adaptedRuns(pass, layer, plain, { ...args, outs: plain.map(outOf) });
   // A run's hidden rows share a buffer with the next run's: with several runs, one after the other.
   const together = pass.runs.length === 1;
-  if (together) loraHiddenOf(backend, adapted);
+  if (together && !args.made) loraHiddenOf(backend, adapted);
   for (const linear of plain) {
     const frozen = weights.blocks[layer].linears[linear];
     backend.ops.linear({ x, ...frozen, out: outOf(linear), accumulate });
@@ -202,7 +213,7 @@ export function projectHidden(
   pass: Pass,
   layer: number,
   linear: BlockLinear,
-  args: { x: Tensor; saved: string },
+  args: { x: Tensor; saved: Saved },
 ): void {
   const lora = loraOf(pass.adapter, layer, linear);
   if (!lora) return;
@@ -221,7 +232,7 @@ interface BackwardArgs {
   readonly x: Tensor;
   readonly dX: Tensor;
   readonly accumulate: boolean;
-  readonly saved: string;
+  readonly saved: Saved;
 }
 
 /** dX (+)= dOut W, and the adapter's part of it; its gradients accumulate in the adapter. */

@@ -1,7 +1,7 @@
 import type { Readback, Tensor } from '@qlorajs/compute';
 import type { Pager } from '@qlorajs/paged-optim';
 import { type LabelledBatch, trainedPositions } from './batch.js';
-import { blockActivations, blockForward } from './block.js';
+import { type BlockActivations, blockActivations, blockForward } from './block.js';
 import { blockBackward } from './block-backward.js';
 import type { BlockInputs } from './block-inputs.js';
 import { lossHead } from './loss-head.js';
@@ -59,8 +59,24 @@ export interface PagedPass extends TrainingPass {
   onBlock(layer: number, direction: 1 | -1, work: () => void): Promise<void>;
 }
 
-const savedFor = (pass: Pass, checkpointing: boolean) => (layer: number) =>
-  blockActivations(pass, checkpointing ? 'block' : `block.${layer}`);
+/** Hidden rows of adapters are kept for the backward up to this share of a block's input, which is kept. */
+const HIDDEN_SHARE = 1 / 16;
+
+/** Whether every block's hidden rows are kept: those of DoRA are made with much else, and made again. */
+function keepsHidden({ adapter, config }: Pass): boolean {
+  if (adapter === null || adapter.config.useDora) return false;
+  const ranks = [...adapter.layers.values()].reduce((sum, { rank }) => sum + rank, 0);
+  return ranks <= HIDDEN_SHARE * config.hiddenSize * config.layers;
+}
+
+function savedFor(pass: Pass, checkpointing: boolean): (layer: number) => BlockActivations {
+  const hidden = keepsHidden(pass);
+  return (layer) => {
+    const own = `block.${layer}`;
+    if (!checkpointing) return blockActivations(pass, { name: own, hidden: own });
+    return blockActivations(pass, { name: 'block', hidden: hidden ? own : 'block' });
+  };
+}
 
 /** The loss after the last block; dh becomes the gradient of its output. */
 function lossAt({ pass, batch, dh, normalizer, readback }: TrainingPass, h: Tensor): PendingLoss {

@@ -94,6 +94,26 @@ describe.each(backends)('identities on $name', PATIENT, ({ create, slow, toleran
     expect(otherMask).not.toEqual(kept);
   });
 
+  test('hidden rows of an adapter of few ranks are kept, and change no bit', async () => {
+    const config = defaultLoraConfig({
+      ...{ r: 1, loraAlpha: 2, loraDropout: 0.3 },
+      targetModules: ['q_proj', 'dense'],
+    });
+    const run = async (gradientCheckpointing: boolean) => {
+      const adapter = createAdapter(backend, config, model.modules, { seed: 3 });
+      for (const { b } of adapter.layers.values())
+        backend.write(b.value, new Float32Array(b.value.size).fill(0.1));
+      model.attach(adapter);
+      const options = { normalizer: tinyTokens, dropoutSeed: 7, gradientCheckpointing };
+      const { lossSum } = await model.forwardBackward(tinyBatch, options);
+      const grads = await Promise.all(adapter.parameters().map(({ grad }) => backend.read(grad)));
+      model.attach(null);
+      adapter.dispose();
+      return [lossSum, ...grads];
+    };
+    expect(await run(true)).toEqual(await run(false));
+  });
+
   test('cached decoding = the full forward, however the tokens are split', async () => {
     const adapter = tinyAdapter(model);
     model.attach(adapter);

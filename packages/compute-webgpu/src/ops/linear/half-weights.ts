@@ -5,7 +5,7 @@ import {
   type Tensor,
   weightTensors as tensorsOf,
 } from '@qlorajs/compute';
-import { type KernelSpec, write } from '../../device/kernel.js';
+import { type KernelSpec, MOST_MERGED, write } from '../../device/kernel.js';
 import { slice } from '../../device/storage.js';
 import { contentsOf, type Engine, flatGroups } from '../../engine.js';
 import { Memo } from '../../memo.js';
@@ -52,7 +52,10 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   // Neighbouring threads have neighbouring words.
-  let first = (group.y * groups.x + group.x) * ${WIDTH * words}u + (local / 32u) * ${32 * words}u + local % 32u;
+  let start = (group.y * groups.x + group.x) * ${WIDTH * words}u;
+  // Workgroups are as many as the largest weight takes.
+  if (start >= p.size) { return; }
+  let first = start + (local / 32u) * ${32 * words}u + local % 32u;
   ${each(
     words,
     (i) => `let at${i} = min(first + ${32 * i}u, p.size - 1u);
@@ -93,43 +96,60 @@ export function areAlike(weights: readonly LinearWeight[]): boolean {
 }
 
 /**
- * The decoded weights that are kept, in units of the largest: Phi's block has three times that, so that
- * its backward finds what its forward, run again just before, has decoded.
+ * Weights `[out, in]` of one form in f16, those of NF4 one after the other. Those that are expected with
+ * them are decoded along with them, and all of them stay: the backward of a block finds what its forward,
+ * run again just before, has decoded.
  */
-const KEPT = 3;
-
-/** Weights `[out, in]` of one form in f16, of NF4 one after the other: decoded, unless they still are. */
 export function halfWeights(engine: Engine, weights: readonly LinearWeight[]): Tensor[] {
-  const sources = weights.filter((weight) => weight.kind === 'nf4');
-  if (sources.length === 0)
+  const asked = weights.filter((weight) => weight.kind === 'nf4');
+  if (asked.length === 0)
     return weights.flatMap((weight) => (weight.kind === 'dense' ? weight.values : []));
-  const size = weights[0].shape[0] * weights[0].shape[1];
-  const { tensor, made } = engine.scratch.part('half weights', 'f16', {
-    size: weights.length * size,
-    room: Math.max(KEPT, weights.length) * size,
-    origin: sources.flatMap(tensorsOf).map(contentsOf).join(),
-  });
-  const parts = weights.map((_, i) => slice(tensor, i * size, size));
-  if (!made) decode(engine, sources, parts, size);
-  return parts;
+  const expected = engine.expected.filter((weight) => weight.kind === 'nf4' && hasHalves(weight));
+  const first = expected.indexOf(asked[0]);
+  const isNamed = asked.every((weight, i) => first >= 0 && expected[first + i] === weight);
+  const decoded = (isNamed ? expected : asked) as readonly Nf4Weight[];
+  const sizes = decoded.map(sizeOf);
+  const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
+  const whole = engine.scratch.get('half weights', 'f16', starts.at(-1)! + sizes.at(-1)!);
+  const parts = decoded.map((_, i) => slice(whole, starts[i], sizes[i]));
+  const origin = decoded.flatMap(tensorsOf).map(contentsOf).join();
+  if (!engine.scratch.holds('half weights', origin)) decode(engine, decoded, parts);
+  return parts.slice(isNamed ? first : 0, (isNamed ? first : 0) + asked.length);
 }
 
-function decode(
+const sizeOf = ({ shape }: LinearWeight) => shape[0] * shape[1];
+
+/** Bindings of a weight with double quantization. */
+const BOUND = 4;
+
+/** As many weights in a dispatch as can be bound. */
+function decode(engine: Engine, weights: readonly Nf4Weight[], parts: readonly Tensor[]): void {
+  const most = Math.max(1, Math.min(MOST_MERGED, Math.floor((engine.maxBuffers - 1) / BOUND)));
+  for (let start = 0; start < weights.length; ) {
+    const alike = weights.slice(start, start + most);
+    const kinds = alike.findIndex(({ scales }) => scales.kind !== alike[0].scales.kind);
+    const some = kinds < 0 ? alike : alike.slice(0, kinds);
+    decodeTogether(engine, some, parts.slice(start, start + some.length));
+    start += some.length;
+  }
+}
+
+function decodeTogether(
   engine: Engine,
   weights: readonly Nf4Weight[],
   parts: readonly Tensor[],
-  size: number,
 ): void {
-  const words = size / 8 >= 4 * WIDTH ? 4 : 1;
-  const groups = flatGroups(Math.ceil(size / 8 / WIDTH / words));
-  const suffixed = (item: number, weight: Nf4Weight) =>
-    Object.entries(weightTensors(weight)).map(([name, tensor]) => [`${name}${item}`, tensor]);
-  const bound = weights.flatMap((weight, i) => suffixed(i, weight));
-  const together = bound.length < engine.maxBuffers;
-  weights.forEach((weight, i) => {
-    const kernel = dequantizeKernel(weight, words, together ? weights.length : 1);
-    const tensors = Object.fromEntries(together ? bound : suffixed(0, weight));
-    const params = { ...weightParams(weight), size: size / 8, item: together ? i : 0 };
-    engine.recorder.dispatch(kernel, { ...tensors, halves: parts[i] }, params, groups);
+  const largest = Math.max(...weights.map(sizeOf)) / 8;
+  const words = largest >= 4 * WIDTH ? 4 : 1;
+  const kernel = dequantizeKernel(weights[0], words, weights.length);
+  const groups = flatGroups(Math.ceil(largest / WIDTH / words));
+  const bound = Object.fromEntries(
+    weights.flatMap((weight, i) =>
+      Object.entries(weightTensors(weight)).map(([name, tensor]) => [`${name}${i}`, tensor]),
+    ),
+  );
+  weights.forEach((weight, item) => {
+    const params = { ...weightParams(weight), size: sizeOf(weight) / 8, item };
+    engine.recorder.dispatch(kernel, { ...bound, halves: parts[item] }, params, groups);
   });
 }
