@@ -13,7 +13,7 @@ export function recordBlocks(pass: Pass, embedded: Tensor): Tensor {
   let [from, out] = [embedded, pass.workspace.get('hidden.1', embedded.shape)];
   for (let layer = 0; layer < layers; layer++) {
     if (!decodeBlock(pass, layer, from, out))
-      blockForward(pass, layer, from, out, blockActivations(pass, 'block'));
+      blockForward(pass, layer, from, out, blockActivations(pass));
     [from, out] = [out, from];
   }
   return from;

@@ -1,4 +1,5 @@
 import { type Backend, byteLengthOf, createReferenceBackend, type Tensor } from '@qlorajs/compute';
+import { createAdapter, defaultLoraConfig } from '@qlorajs/lora';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Decoder, type LabelledBatch, type PhiModel } from '../src/index.js';
 import { backends, PATIENT } from './backends.js';
