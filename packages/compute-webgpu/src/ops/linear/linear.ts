@@ -41,7 +41,7 @@ function canAddLowRank(engine: Engine, weight: LinearWeight): boolean {
   return engine.tier !== 'f32' && hasHalves(weight) && weightParts(engine, weight).length === 1;
 }
 
-export function linear(engine: Engine, args: LinearArgs, lowRank: LowRank | null): void {
+function linear(engine: Engine, args: LinearArgs, lowRank: LowRank | null): void {
   const { bias, out } = args;
   for (const { weight, first, count } of weightParts(engine, args.weight)) {
     const part: LinearPart = {
@@ -111,11 +111,7 @@ export function linearTakesLowRank(engine: Engine, args: LinearArgs): boolean {
   return isFewRows({ ...args, outStride: weight.shape[0] }) || canAddLowRank(engine, weight);
 }
 
-export function linearBackward(
-  engine: Engine,
-  args: LinearBackwardArgs,
-  lowRank: LowRank | null,
-): void {
+function linearBackward(engine: Engine, args: LinearBackwardArgs, lowRank: LowRank | null): void {
   const { dOut } = args;
   for (const { weight, first } of weightParts(engine, args.weight)) {
     const part = {
