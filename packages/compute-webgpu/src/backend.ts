@@ -8,6 +8,7 @@ import type { PlannedProgram } from './device/pipelines.js';
 import { Profiler } from './device/profiler.js';
 import { Recorder } from './device/recorder.js';
 import { adapterName, bestTier, isSoftware, openDevice, type Tier } from './device/request.js';
+import { Shortage } from './device/shortage.js';
 import { storageOf } from './device/storage.js';
 import { Transfer } from './device/transfer.js';
 import { type Engine, Scratch } from './engine.js';
@@ -51,7 +52,8 @@ export interface WebGpuBackend extends Backend {
  * @throws QLoraError `WEBGPU_NO_ADAPTER` when there is no GPU, `WEBGPU_SOFTWARE` when there is none
  * but in software and that was excluded, `WEBGPU_NO_FEATURE` when a tier is asked for that it does
  * not reach, `WEBGPU_NO_DEVICE` when the driver refuses. Later calls throw `COMPUTE_OUT_OF_MEMORY`, `WEBGPU_DEVICE_LOST`
- * or `WEBGPU_ERROR`, the latter two from the first call after the failure was noticed.
+ * or `WEBGPU_ERROR`, the latter two from the first call after the failure was noticed, and for good. After
+ * `COMPUTE_OUT_OF_MEMORY` the backend can be used once the tensors made since the last wait are freed.
  */
 export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGpuBackend> {
   const { gpu, tier: wanted = 'auto', powerPreference = 'high-performance' } = options;
@@ -59,16 +61,18 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
   const choice = { tier: wanted, powerPreference, software: options.software ?? true, features };
   const { device, adapter, tier } = await openDevice(gpu, choice);
   const { limits } = device;
-  const faults = new Faults();
+  const shortage = new Shortage(device);
+  const faults = new Faults(shortage);
   faults.watch(device);
-  const memory = new DeviceMemory(device, faults, options.memoryLimit ?? Number.POSITIVE_INFINITY);
+  const { memoryLimit = Number.POSITIVE_INFINITY } = options;
+  const memory = new DeviceMemory(limits.maxBufferSize, shortage, memoryLimit);
   const maxBinding = Math.min(
     limits.maxStorageBufferBindingSize,
     options.bindingLimit ?? Number.POSITIVE_INFINITY,
   );
   const profiler = options.profile ? new Profiler(device) : null;
-  const recorder = new Recorder(device, faults, maxBinding, profiler);
-  const transfer = new Transfer(device, recorder, faults);
+  const recorder = new Recorder(device, faults, shortage, maxBinding, profiler);
+  const transfer = new Transfer(device, recorder, faults, shortage);
   const engine: Engine = {
     recorder,
     memory,
@@ -135,6 +139,8 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       recorder.forget(storageOf(tensor));
       decoding.release(tensor);
       memory.release(tensor);
+      // Whoever frees tensors after a shortage goes on: with other buffers here, too.
+      if (shortage.error) engine.scratch.dropRefused();
     },
     replay(key, work, seed): void {
       product.flush();
@@ -160,7 +166,12 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       product.flush();
       recorder.flushToWait();
       await device.queue.onSubmittedWorkDone();
-      faults.check();
+      // What was freed is the driver's again once a later submission is done.
+      if (memory.takeFreed()) {
+        device.queue.submit([]);
+        await device.queue.onSubmittedWorkDone();
+      }
+      await faults.checkSettled();
     },
     async dispose() {
       if (!held) return;

@@ -47,20 +47,28 @@ export class Scratch {
     this.#origins.clear();
   }
 
+  /** Gives up buffers that the driver, as it told later, had no memory for. */
+  dropRefused(): void {
+    for (const [name, buffer] of this.#buffers)
+      if (this.#memory.isRefused(buffer)) this.#drop(name, buffer);
+  }
+
   get(name: string, dtype: DType, size: number): Tensor {
     let buffer = this.#buffers.get(name);
     if (!buffer || buffer.size < size) {
-      if (buffer) {
-        this.#recorder.flush();
-        this.#recorder.forget(storageOf(buffer));
-        this.#origins.delete(name);
-        this.#buffers.delete(name); // Should there be no room for the larger one.
-        this.#memory.release(buffer);
-      }
+      if (buffer) this.#drop(name, buffer); // First: there may be no room for both.
       buffer = this.#memory.allocate(dtype, [size], `scratch.${name}`);
       this.#buffers.set(name, buffer);
     }
     return { ...buffer, size, shape: [size] };
+  }
+
+  #drop(name: string, buffer: Tensor): void {
+    this.#recorder.flush();
+    this.#recorder.forget(storageOf(buffer));
+    this.#origins.delete(name);
+    this.#buffers.delete(name);
+    this.#memory.release(buffer);
   }
 }
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Parameters } from '../src/device/parameters.js';
+import { Shortage } from '../src/device/shortage.js';
 
 /** A device whose buffers have a size and can be destroyed. */
 function fakeDevice() {
@@ -10,14 +11,16 @@ function fakeDevice() {
     sizes.push(size);
     return { size, destroy() {} };
   };
-  return { sizes, device: { createBuffer } as unknown as GPUDevice };
+  const [pushErrorScope, popErrorScope] = [() => {}, async () => null];
+  const device = { createBuffer, pushErrorScope, popErrorScope } as unknown as GPUDevice;
+  return { sizes, make: () => new Parameters(device, new Shortage(device), 256) };
 }
 
 test('ranges never overlap, leave the recording alone and are used again', () => {
   const command = fc.record({ count: fc.integer({ min: 1, max: 1500 }), drop: fc.nat(5) });
   fc.assert(
     fc.property(fc.array(command, { maxLength: 40 }), (commands) => {
-      const parameters = new Parameters(fakeDevice().device, 256);
+      const parameters = fakeDevice().make();
       let held: { start: number; end: number }[] = [];
       for (const { count, drop } of commands) {
         const start = parameters.take(count);
@@ -38,8 +41,8 @@ test('ranges never overlap, leave the recording alone and are used again', () =>
 });
 
 test('a larger buffer has room for what did not fit', () => {
-  const { device, sizes } = fakeDevice();
-  const parameters = new Parameters(device, 256);
+  const { make, sizes } = fakeDevice();
+  const parameters = make();
   expect(parameters.take(5000)).toBeNull();
   parameters.grow(5000);
   expect(parameters.take(5000)).toBe(256);

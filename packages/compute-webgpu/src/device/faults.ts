@@ -1,32 +1,54 @@
 /// <reference types="@webgpu/types" />
 import { QLoraError } from '@qlorajs/errors';
+import { outOfMemory, type Shortage } from './shortage.js';
+
+/** What drivers say when memory was the cause. */
+const MEMORY = /out.of.(device.|host.)?memory|E_OUTOFMEMORY/i;
 
 /**
  * WebGPU reports errors later than the call that caused them. The first one is kept and thrown by
- * the next call into the backend, so that no result is handed out after a failure.
+ * the next call into the backend, so that no result is handed out after a failure. Only a shortage of
+ * memory passes: see {@link Shortage}.
  */
 export class Faults {
+  readonly #shortage: Shortage;
   #error: QLoraError | null = null;
   #closing = false;
 
+  constructor(shortage: Shortage) {
+    this.#shortage = shortage;
+  }
+
   watch(device: GPUDevice): void {
-    device.onuncapturederror = ({ error }) => {
+    device.onuncapturederror = (event) => {
+      event.preventDefault(); // Dawn in Node would write it to stdout.
+      this.#take(event.error);
+    };
+    void device.lost.then(({ reason, message }) => {
+      if (this.#closing) return;
+      const isMemory = MEMORY.test(message);
+      const why = isMemory ? 'out of memory' : reason || 'no reason given';
+      this.raise(
+        new QLoraError(
+          'WEBGPU_DEVICE_LOST',
+          `the GPU device was lost (${why}): ${message.split('\n')[0]}; start again, and with a smaller batch if it was a time-out or memory`,
+          { kind: 'runtime', details: { reason, message, outOfMemory: isMemory } },
+        ),
+      );
+    });
+  }
+
+  #take(error: GPUError): void {
+    const [message] = error.message.split('\n');
+    if (error.constructor.name === 'GPUOutOfMemoryError') {
+      if (!this.#shortage.tell(message))
+        this.raise(outOfMemory('a buffer of the engine', message, {}));
+    } else if (!this.#shortage.explainsErrors)
       this.raise(
         new QLoraError('WEBGPU_ERROR', `the GPU refused a command: ${error.message}`, {
           kind: 'runtime',
         }),
       );
-    };
-    void device.lost.then(({ reason, message }) => {
-      if (this.#closing) return;
-      this.raise(
-        new QLoraError(
-          'WEBGPU_DEVICE_LOST',
-          `the GPU device was lost (${reason || 'no reason given'}): ${message}; start again, and with a smaller batch if it was a time-out or memory`,
-          { kind: 'runtime', details: { reason, message } },
-        ),
-      );
-    });
   }
 
   raise(error: QLoraError): void {
@@ -38,14 +60,21 @@ export class Faults {
    * @throws the first failure, if there was one.
    */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < 10 && !this.#error; turn++)
+    for (let turn = 0; turn < 10 && !this.#error && !this.#shortage.error; turn++)
       await new Promise((resolve) => setTimeout(resolve, 5));
     this.check();
   }
 
-  /** @throws the first failure, if there was one. */
+  /** @throws the first failure, if there was one, or the shortage that lasts. */
   check(): void {
-    if (this.#error) throw this.#error;
+    const error = this.#error ?? this.#shortage.error;
+    if (error) throw error;
+  }
+
+  /** {@link check}, once it is known whether there was memory for every buffer. */
+  async checkSettled(): Promise<void> {
+    await this.#shortage.settled();
+    this.check();
   }
 
   /** From here on, losing the device is no failure; using the backend is. */

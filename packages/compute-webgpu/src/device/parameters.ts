@@ -1,5 +1,6 @@
 /// <reference types="@webgpu/types" />
 import { MOST_MERGED, PARAMETER_BYTES } from './kernel.js';
+import type { Shortage } from './shortage.js';
 import { BufferUsage } from './usage.js';
 
 /** Slots that there is room for at first. */
@@ -11,18 +12,19 @@ const SLOTS = 4096;
  */
 export class Parameters {
   readonly #device: GPUDevice;
+  readonly #shortage: Shortage;
   readonly #recording: number;
   #buffer: GPUBuffer;
-  #slots: number;
+  #slots = SLOTS;
   /** Ranges in use, in order. */
   #ranges: { readonly start: number; readonly end: number }[] = [];
 
   /** @param recording slots of the recording */
-  constructor(device: GPUDevice, recording: number) {
+  constructor(device: GPUDevice, shortage: Shortage, recording: number) {
     this.#device = device;
     this.#recording = recording;
-    this.#slots = SLOTS;
-    this.#buffer = this.#make();
+    this.#shortage = shortage;
+    this.#buffer = this.#make(SLOTS);
   }
 
   /** What bind groups hold: the slots of a dispatch, be they one or merged. */
@@ -56,19 +58,22 @@ export class Parameters {
 
   /** A larger buffer with room for `count` more, and nothing in it: no bind group may hold the old one. */
   grow(count: number): void {
-    this.#buffer.destroy();
-    this.#slots = Math.max(2 * this.#slots, this.#recording + 2 * count);
+    const slots = Math.max(2 * this.#slots, this.#recording + 2 * count);
+    const larger = this.#make(slots);
+    this.dispose();
+    this.#buffer = larger;
+    this.#slots = slots;
     this.#ranges = [];
-    this.#buffer = this.#make();
   }
 
   dispose(): void {
+    this.#shortage.forget(this.#buffer);
     this.#buffer.destroy();
   }
 
-  #make(): GPUBuffer {
+  #make(slots: number): GPUBuffer {
     const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST;
-    const size = this.#slots * PARAMETER_BYTES;
-    return this.#device.createBuffer({ size, usage, label: 'parameters' });
+    const size = slots * PARAMETER_BYTES;
+    return this.#shortage.need({ size, usage, label: 'parameters' });
   }
 }

@@ -6,6 +6,7 @@ import { type KernelSpec, PARAMETER_BINDING, PARAMETER_BYTES } from './kernel.js
 import { Parameters } from './parameters.js';
 import { type Kernel, Pipelines, type Program } from './pipelines.js';
 import type { Profiler } from './profiler.js';
+import type { Shortage } from './shortage.js';
 import { type GpuStorage, storageOf } from './storage.js';
 import { Tape, Tapes } from './tape.js';
 import { accessesOf, Waiting } from './waiting.js';
@@ -56,6 +57,7 @@ export class Recorder {
   constructor(
     device: GPUDevice,
     faults: Faults,
+    shortage: Shortage,
     maxBinding: number,
     profiler: Profiler | null = null,
   ) {
@@ -64,7 +66,7 @@ export class Recorder {
     this.#faults = faults;
     this.#maxBinding = maxBinding;
     this.pipelines = new Pipelines(device);
-    this.#parameters = new Parameters(device, DISPATCHES);
+    this.#parameters = new Parameters(device, shortage, DISPATCHES);
     this.#tapes = new Tapes(this.#parameters);
   }
 

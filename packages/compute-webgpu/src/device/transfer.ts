@@ -4,6 +4,7 @@ import { QLoraError } from '@qlorajs/errors';
 import type { Faults } from './faults.js';
 import { type KernelSpec, write } from './kernel.js';
 import type { Recorder } from './recorder.js';
+import type { Shortage } from './shortage.js';
 import { storageOf } from './storage.js';
 import { BufferUsage, MAP_MODE_READ } from './usage.js';
 
@@ -24,12 +25,14 @@ export class Transfer {
   readonly #device: GPUDevice;
   readonly #recorder: Recorder;
   readonly #faults: Faults;
+  readonly #shortage: Shortage;
   readonly #staging: GPUBuffer[] = [];
 
-  constructor(device: GPUDevice, recorder: Recorder, faults: Faults) {
+  constructor(device: GPUDevice, recorder: Recorder, faults: Faults, shortage: Shortage) {
     this.#device = device;
     this.#recorder = recorder;
     this.#faults = faults;
+    this.#shortage = shortage;
   }
 
   /** Writes from element `offset` of the tensor on, in order with the operations. */
@@ -87,6 +90,7 @@ export class Transfer {
     try {
       await staging.mapAsync(MAP_MODE_READ, 0, bytes);
     } catch (cause) {
+      this.#drop(staging);
       await this.#faults.settle();
       throw new QLoraError(
         'WEBGPU_ERROR',
@@ -99,22 +103,31 @@ export class Transfer {
     }
     const copy = new Uint8Array(staging.getMappedRange(0, bytes).slice(start - from, end - from));
     staging.unmap();
+    try {
+      await this.#faults.checkSettled();
+    } catch (error) {
+      this.#drop(staging);
+      throw error;
+    }
     this.#staging.push(staging);
-    this.#faults.check();
     return copy;
   }
 
   dispose(): void {
-    for (const buffer of this.#staging) buffer.destroy();
-    this.#staging.length = 0;
+    for (const buffer of this.#staging.splice(0)) this.#drop(buffer);
+  }
+
+  #drop(buffer: GPUBuffer): void {
+    this.#shortage.forget(buffer);
+    buffer.destroy();
   }
 
   /** A buffer to map, of at least `bytes`; used ones come back after the read. */
   #take(bytes: number): GPUBuffer {
     const known = this.#staging.findIndex(({ size }) => size >= bytes && size <= 4 * bytes + 4096);
     if (known >= 0) return this.#staging.splice(known, 1)[0];
-    if (this.#staging.length >= 4) this.#staging.shift()?.destroy();
+    if (this.#staging.length >= 4) this.#drop(this.#staging.shift()!);
     const { MAP_READ, COPY_DST } = BufferUsage;
-    return this.#device.createBuffer({ size: bytes, usage: MAP_READ | COPY_DST, label: 'read' });
+    return this.#shortage.need({ size: bytes, usage: MAP_READ | COPY_DST, label: 'read' });
   }
 }
