@@ -1,10 +1,8 @@
-/// <reference types="@webgpu/types" />
-
 /** How a {@link scarceGpu} behaves. */
 export interface Scarcity {
   /** Bytes of buffers that its devices have memory for. */
   bytes: number;
-  /** Tells as a browser does: some time after the call, in the order of the calls. */
+  /** Tells as a browser does: some time after the call. */
   readonly late: boolean;
 }
 
@@ -25,15 +23,12 @@ function patched<T extends object>(object: T, members: Partial<Record<keyof T, u
 function scarceDevice(device: GPUDevice, scarcity: Scarcity): GPUDevice {
   let used = 0;
   let listener: Listener = null;
-  // News arrives in order, also where it is put off.
-  let last = Promise.resolve();
-  const inOrder = (news: () => void): Promise<void> => {
-    last = last.then(() => new Promise((resolve) => setTimeout(resolve, 2))).then(news);
-    return last;
-  };
+  // Chromium tells errors and answers scopes in no order.
+  let nth = 0;
+  const later = () => new Promise((resolve) => setTimeout(resolve, (7 * ++nth) % 13));
   device.onuncapturederror = (event) => {
     event.preventDefault();
-    if (scarcity.late) void inOrder(() => listener?.(event));
+    if (scarcity.late) void later().then(() => listener?.(event));
     else listener?.(event);
   };
   const createBuffer = (descriptor: GPUBufferDescriptor): GPUBuffer => {
@@ -54,7 +49,7 @@ function scarceDevice(device: GPUDevice, scarcity: Scarcity): GPUDevice {
   };
   const popErrorScope = async () => {
     const error = await device.popErrorScope();
-    if (scarcity.late) await inOrder(() => {});
+    if (scarcity.late) await later();
     return error;
   };
   const proxy = patched(device, { createBuffer, popErrorScope });

@@ -12,7 +12,8 @@ function fakeDevice() {
     return { size, destroy() {} };
   };
   const [pushErrorScope, popErrorScope] = [() => {}, async () => null];
-  const device = { createBuffer, pushErrorScope, popErrorScope } as unknown as GPUDevice;
+  const queue = { writeBuffer() {} };
+  const device = { createBuffer, queue, pushErrorScope, popErrorScope } as unknown as GPUDevice;
   return { sizes, make: () => new Parameters(device, new Shortage(device), 256) };
 }
 

@@ -1,6 +1,6 @@
 /// <reference types="@webgpu/types" />
 import { QLoraError } from '@qlorajs/errors';
-import { outOfMemory, type Shortage } from './shortage.js';
+import type { Shortage } from './shortage.js';
 
 /** What drivers say when memory was the cause. */
 const MEMORY = /out.of.(device.|host.)?memory|E_OUTOFMEMORY/i;
@@ -39,16 +39,18 @@ export class Faults {
   }
 
   #take(error: GPUError): void {
-    const [message] = error.message.split('\n');
+    const shortage = this.#shortage;
     if (error.constructor.name === 'GPUOutOfMemoryError') {
-      if (!this.#shortage.tell(message))
-        this.raise(outOfMemory('a buffer of the engine', message, {}));
-    } else if (!this.#shortage.explainsErrors)
-      this.raise(
-        new QLoraError('WEBGPU_ERROR', `the GPU refused a command: ${error.message}`, {
-          kind: 'runtime',
-        }),
-      );
+      shortage.tell(error.message.split('\n')[0]);
+      return;
+    }
+    const raise = () => {
+      if (shortage.explainsErrors) return;
+      const message = `the GPU refused a command: ${error.message}`;
+      this.raise(new QLoraError('WEBGPU_ERROR', message, { kind: 'runtime' }));
+    };
+    if (shortage.isSettled) raise();
+    else void shortage.settled().then(raise);
   }
 
   raise(error: QLoraError): void {

@@ -1,16 +1,10 @@
 /// <reference types="@webgpu/types" />
 import { QLoraError } from '@qlorajs/errors';
+import { BufferUsage } from './usage.js';
 
 /** What the driver said when it had no memory for a buffer. */
 export interface Refusal {
   readonly refused: string;
-}
-
-/** Buffers that were made in one go. */
-interface Group {
-  readonly buffers: Set<GPUBuffer>;
-  /** Whether the driver's answer about them is on its way. */
-  asked: boolean;
 }
 
 /** The error of an allocation that the driver refused; `what` says what for. */
@@ -26,25 +20,27 @@ export function outOfMemory(
   );
 }
 
+/** Milliseconds in which errors still come of commands on buffers that are gone: they come in no order. */
+const AFTERMATH = 1000;
+const NOTHING = new Uint8Array(0);
+
 /**
  * Asks the driver for buffers, and finds out which ones it had no memory for.
  *
- * Dawn in Node tells while `createBuffer` runs: the buffer is never used, which without Dawn's validation
- * would end the process. A browser tells later, and commands on such a buffer do nothing: from then on
- * every call throws, until the buffers that were made in the same go have been destroyed. Errors come in
- * the order of the calls, so an empty error scope after some buffers answers once they are known to be good.
+ * Dawn in Node tells while `createBuffer` runs, as long as no error scope is open: the buffer is never used,
+ * which without Dawn's validation would end the process. A browser goes on with an invalid buffer, which
+ * commands refuse. There an empty write to each new buffer, in an error scope, tells whether it is valid;
+ * if not, every call throws until it has been destroyed.
  */
 export class Shortage {
   readonly #device: GPUDevice;
-  /** Buffers not yet known to have memory, the earliest first. */
-  readonly #unknown: Group[] = [];
   readonly #refused = new Set<GPUBuffer>();
   #error: QLoraError | null = null;
-  #making = false;
   #told: string | null = null;
-  #settling: Promise<void> = Promise.resolve();
-  /** Answers about commands on buffers that are gone by now are under way. */
-  #aftermath = 0;
+  readonly #asked = new Set<Promise<void>>();
+  /** Destroyed: what is told of them later does not matter. */
+  readonly #gone = new WeakSet<GPUBuffer>();
+  #aftermathEnds = 0;
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -53,21 +49,20 @@ export class Shortage {
   /** A buffer, or why there is none. */
   create(descriptor: GPUBufferDescriptor): GPUBuffer | Refusal {
     this.#told = null;
-    this.#making = true;
-    let buffer: GPUBuffer;
     try {
-      buffer = this.#device.createBuffer(descriptor);
+      const buffer = this.#device.createBuffer(descriptor);
+      if (this.#told !== null) return { refused: this.#told };
+      if (descriptor.usage & BufferUsage.COPY_DST) {
+        const answer = this.#ask(buffer, descriptor);
+        this.#asked.add(answer);
+        void answer.then(() => this.#asked.delete(answer));
+      }
+      return buffer;
     } catch (error) {
       // Memory that is mapped at once is refused so.
       if (!(error instanceof RangeError)) throw error;
-      this.#told ??= error.message;
-      return { refused: this.#told };
-    } finally {
-      this.#making = false;
+      return { refused: this.#told ?? error.message };
     }
-    if (this.#told !== null) return { refused: this.#told };
-    this.#await(buffer);
-    return buffer;
   }
 
   /** @throws QLoraError `COMPUTE_OUT_OF_MEMORY` */
@@ -78,22 +73,9 @@ export class Shortage {
     throw outOfMemory(`a buffer of ${size} bytes (${label})`, made.refused, { label, bytes: size });
   }
 
-  /**
-   * The device has run out of memory.
-   * @returns false when it is not known for which buffer
-   */
-  tell(message: string): boolean {
-    if (this.#making) {
-      this.#told = message;
-      return true;
-    }
-    const suspects = this.#unknown[0]?.buffers;
-    if (!suspects?.size) return false;
-    for (const buffer of suspects) this.#refused.add(buffer);
-    const labels = [...suspects].map(({ label }) => label);
-    const what = labels.length === 1 ? labels[0] : `one of ${labels.length} new buffers`;
-    this.#error ??= outOfMemory(what, message, { labels });
-    return true;
+  /** The device has run out of memory: for the buffer that is being made, or for an earlier one. */
+  tell(message: string): void {
+    this.#told = message;
   }
 
   /** To be thrown by every call while buffers are there that were refused. */
@@ -103,7 +85,17 @@ export class Shortage {
 
   /** Whether an error of a command may come of a buffer that was refused. */
   get explainsErrors(): boolean {
-    return this.#error !== null || this.#aftermath > 0;
+    return this.#error !== null || performance.now() < this.#aftermathEnds;
+  }
+
+  /** Whether it is known of every buffer that it is valid, or not. */
+  get isSettled(): boolean {
+    return this.#asked.size === 0;
+  }
+
+  /** Waits until it is. */
+  async settled(): Promise<void> {
+    while (!this.isSettled) await Promise.all(this.#asked);
   }
 
   isRefused(buffer: GPUBuffer): boolean {
@@ -112,38 +104,21 @@ export class Shortage {
 
   /** A buffer is about to be destroyed. */
   forget(buffer: GPUBuffer): void {
-    for (const { buffers } of this.#unknown) buffers.delete(buffer);
+    this.#gone.add(buffer);
     if (!this.#refused.delete(buffer) || this.#refused.size > 0) return;
     this.#error = null;
-    this.#aftermath++;
-    void this.#answer().then(() => this.#aftermath--);
+    this.#aftermathEnds = performance.now() + AFTERMATH;
   }
 
-  /** Waits until it is known of every buffer made so far. */
-  async settled(): Promise<void> {
-    while (this.#unknown.length > 0) await this.#settling;
-  }
-
-  #await(buffer: GPUBuffer): void {
-    const last = this.#unknown.at(-1);
-    if (last && !last.asked) {
-      last.buffers.add(buffer);
-      return;
-    }
-    const group: Group = { buffers: new Set([buffer]), asked: false };
-    this.#unknown.push(group);
-    // Those that are made before the caller next waits are one group.
-    this.#settling = Promise.resolve()
-      .then(() => {
-        group.asked = true;
-        return this.#answer();
-      })
-      .then(() => void this.#unknown.splice(this.#unknown.indexOf(group), 1));
-  }
-
-  /** Resolves after the news of everything that was called so far. */
-  #answer(): Promise<unknown> {
-    this.#device.pushErrorScope('out-of-memory');
-    return this.#device.popErrorScope().catch(() => {}); // a lost device: reported by Faults
+  /** In a browser: whether a new buffer is valid. */
+  async #ask(buffer: GPUBuffer, { label, size }: GPUBufferDescriptor): Promise<void> {
+    this.#device.pushErrorScope('validation');
+    this.#device.queue.writeBuffer(buffer, 0, NOTHING);
+    // A lost device is reported by Faults.
+    const error = await this.#device.popErrorScope().catch(() => null);
+    if (!error || this.#gone.has(buffer)) return;
+    this.#refused.add(buffer);
+    const reason = this.#told ?? 'the driver has no memory left';
+    this.#error ??= outOfMemory(`${label || 'a buffer'} of ${size} bytes`, reason, { label, size });
   }
 }
