@@ -20,8 +20,7 @@ function patched<T extends object>(object: T, members: Partial<Record<keyof T, u
   });
 }
 
-function scarceDevice(device: GPUDevice, scarcity: Scarcity): GPUDevice {
-  let used = 0;
+function scarceDevice(device: GPUDevice, scarcity: Scarcity, used: Used): GPUDevice {
   let listener: Listener = null;
   // Chromium tells errors and answers scopes in no order.
   let nth = 0;
@@ -32,16 +31,16 @@ function scarceDevice(device: GPUDevice, scarcity: Scarcity): GPUDevice {
     else listener?.(event);
   };
   const createBuffer = (descriptor: GPUBufferDescriptor): GPUBuffer => {
-    const fits = used + descriptor.size <= scarcity.bytes;
+    const fits = used.bytes + descriptor.size <= scarcity.bytes;
     // The driver itself refuses what is larger than any memory: event and buffer are real.
     const size = fits ? descriptor.size : device.limits.maxBufferSize;
     const buffer = device.createBuffer({ ...descriptor, size });
     if (!fits) return buffer;
-    used += size;
+    used.bytes += size;
     const destroy = buffer.destroy.bind(buffer);
     let isThere = true;
     buffer.destroy = () => {
-      if (isThere) used -= size;
+      if (isThere) used.bytes -= size;
       isThere = false;
       destroy();
     };
@@ -62,13 +61,18 @@ function scarceDevice(device: GPUDevice, scarcity: Scarcity): GPUDevice {
   });
 }
 
+/** Bytes of buffers that are there. */
+export interface Used {
+  bytes: number;
+}
+
 /** A GPU with little memory: what goes beyond it is refused by the driver itself. */
-export function scarceGpu(gpu: GPU, scarcity: Scarcity): GPU {
+export function scarceGpu(gpu: GPU, scarcity: Scarcity, used: Used = { bytes: 0 }): GPU {
   const requestAdapter: GPU['requestAdapter'] = async (options) => {
     const adapter = await gpu.requestAdapter(options);
     if (!adapter) return null;
     const requestDevice: GPUAdapter['requestDevice'] = async (descriptor) =>
-      scarceDevice(await adapter.requestDevice(descriptor), scarcity);
+      scarceDevice(await adapter.requestDevice(descriptor), scarcity, used);
     return patched(adapter, { requestDevice });
   };
   return patched(gpu, { requestAdapter });

@@ -199,6 +199,73 @@ describe('a lost device', () => {
   });
 });
 
+describe('a GPU without memory', () => {
+  const short = () =>
+    new QLoraError('COMPUTE_OUT_OF_MEMORY', 'no room for logits: use a smaller batch', {
+      kind: 'runtime',
+    });
+
+  test('the last good step is kept: exit 1, and the run can go on from it', async () => {
+    const job = (out: string, given: Partial<TrainingOptions> = {}) =>
+      trainHere(run(out, given), (made) =>
+        withModel(made, async (call, forwardBackward, ...args) => {
+          const result = await forwardBackward(...args);
+          if (call === 6) throw short();
+          return result;
+        }),
+      );
+    const error = await job('short').catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: 'COMPUTE_OUT_OF_MEMORY' });
+    expect(error.message).toContain('--auto-fit, which takes such a step again with fewer rows');
+    expect(error.message).toContain(`step 5 is in ${join(at('short'), 'checkpoint-5')}`);
+    expect(describeFailure(error, false).exitCode).toBe(1);
+    expect(saved('short')).toEqual(['checkpoint-2', 'checkpoint-4', 'checkpoint-5']);
+    await trainHere(run('short', { resumeFromCheckpoint: 'auto' }));
+    expect(adapterOf('short')).toEqual(whole);
+    const at1 = await job('short-1', {
+      maxSteps: 6,
+      autoFit: true,
+      perDeviceTrainBatchSize: 1,
+    }).catch((thrown) => thrown);
+    expect(at1.code).toBe('COMPUTE_OUT_OF_MEMORY');
+    expect(at1.message).not.toContain('--auto-fit, which');
+  });
+
+  test('--auto-fit: a device lost for want of memory is opened with half of the rows', async () => {
+    const lost = (job: TrainingJob, nth: number) =>
+      withModel(job, async (call, forwardBackward, ...args) => {
+        if (nth < 2 && call === 3)
+          throw new QLoraError(
+            'WEBGPU_DEVICE_LOST',
+            'the GPU device was lost (out of memory): full; start again',
+            {
+              kind: 'runtime',
+              details: { outOfMemory: true },
+            },
+          );
+        return forwardBackward(...args);
+      });
+    const { told } = await trainHere(run('lost-memory', { autoFit: true }), lost);
+    const warnings = told.filter((line) => line.startsWith('warning'));
+    expect(warnings).toEqual([
+      `warning: the GPU device was lost (out of memory): full; the run goes on from ${join(at('lost-memory'), 'checkpoint-2')}, with 1 row at a time`,
+      `warning: the GPU device was lost (out of memory): full; the run goes on from ${join(at('lost-memory'), 'checkpoint-2')}`,
+      expect.stringContaining('the CPU engine goes on, slower'),
+      expect.stringContaining('backend was "auto" and is "wasm"'),
+    ]);
+    const log = readFileSync(join(at('lost-memory'), 'train_log.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    const expected = readFileSync(join(at('whole'), 'train_log.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    expect(log).toHaveLength(7);
+    log.forEach((line, i) => {
+      expect(Math.abs(JSON.parse(line).loss / JSON.parse(expected[i]).loss - 1)).toBeLessThan(1e-4);
+    });
+  });
+});
+
 describe('losses that are not finite', () => {
   const bad = (lines: readonly number[]) => (job: Parameters<typeof withModel>[0]) =>
     withModel(job, async (_, forwardBackward, batch, how) => {

@@ -6,7 +6,7 @@ import {
   type Tensor,
   type TensorData,
 } from '@qlorajs/compute';
-import { QLoraError } from '@qlorajs/errors';
+import { isQLoraError, QLoraError } from '@qlorajs/errors';
 import { arrayOf, bytesOf, readBack } from './page-data.js';
 import { createMemoryStore, type PageStore } from './page-store.js';
 
@@ -233,8 +233,11 @@ export class Pager {
     try {
       entry.frame = this.#frame(entry);
     } catch (error) {
-      if (!patient || this.#fetching.size === 0) throw error;
+      // What is fetched ahead, or what others gave back and the driver has only after a wait.
+      const isFreed = isQLoraError(error) && error.details.freed === true;
+      if (!patient || (this.#fetching.size === 0 && !isFreed)) throw error;
       await Promise.all(this.#fetching);
+      if (isFreed) await this.backend.sync();
       entry.frame ??= this.#frame(entry);
     }
     this.#resident.add(entry);

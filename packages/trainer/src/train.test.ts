@@ -1,3 +1,4 @@
+import { QLoraError } from '@qlorajs/errors';
 import { describe, expect, test } from 'vitest';
 import type {
   BatchSource,
@@ -272,5 +273,71 @@ describe('train', () => {
     await expect(run(setup([[1]], { epochs: 0 }).options)).rejects.toThrowError(/num_train_epochs/);
     const wrong = setup([[1]], { gradientAccumulationSteps: 0 });
     await expect(run(wrong.options)).rejects.toThrowError(/gradient_accumulation_steps/);
+  });
+});
+
+describe('a step without memory', () => {
+  const short = new QLoraError('COMPUTE_OUT_OF_MEMORY', 'no room', { kind: 'runtime' });
+  const failingAt = (
+    model: ToyModel,
+    calls: readonly number[],
+    error: Error,
+  ): TrainableModel<Rows> => {
+    let call = 0;
+    return {
+      evaluate: (rows) => model.evaluate(rows),
+      forwardBackward: async (rows, how) => {
+        // The gradients are half done by then.
+        const result = await model.forwardBackward(rows, how);
+        if (calls.includes(++call)) throw error;
+        return result;
+      },
+    };
+  };
+
+  test('is taken again once it was mended, to the same weight', async () => {
+    const plain = setup([[1], [2], [6]]);
+    await run(plain.options);
+    const { model, options } = setup([[1], [2], [6]]);
+    const errors: unknown[] = [];
+    await run({
+      ...options,
+      model: failingAt(model, [2, 3], short),
+      mend: async (error) => errors.push(await error) < 3,
+    });
+    expect(errors).toEqual([short, short]);
+    expect(model.weight).toBe(plain.model.weight);
+  });
+
+  test('ends the run with a checkpoint of the step before, once', async () => {
+    const events = async (extra: Partial<TrainerOptions<Rows>>, error: Error = short) => {
+      const { model, options } = setup([[1], [2], [6]], extra);
+      const seen: TrainEvent[] = [];
+      const loop = train({
+        ...options,
+        model: failingAt(model, [3], error),
+        mend: async () => false,
+      });
+      const ending = (async () => {
+        for (;;) {
+          const next = await loop.next();
+          if (next.done) return;
+          seen.push(next.value);
+        }
+      })();
+      await expect(ending).rejects.toBe(error);
+      return seen.filter(({ type }) => type === 'checkpoint');
+    };
+    const unsaved = await events({});
+    const two = setup([[1], [2], [6]]);
+    const states: LoopState[] = [];
+    const steps = train({ ...two.options, saveSteps: 1 });
+    for (let next = await steps.next(); !next.done; next = await steps.next())
+      if (next.value.type === 'checkpoint') states.push(next.value.state);
+    expect(unsaved).toEqual([{ type: 'checkpoint', step: 2, state: states[1] }]);
+    expect(await events({ saveSteps: 2 })).toHaveLength(1);
+    expect(await events({ saveSteps: 1 })).toHaveLength(2);
+    // Where the device may be gone, nothing can be kept.
+    expect(await events({}, new Error('lost'))).toEqual([]);
   });
 });

@@ -1,10 +1,10 @@
-import { QLoraError } from '@qlorajs/errors';
+import { isQLoraError, QLoraError } from '@qlorajs/errors';
 import type { EvaluationEvent, StepEvent, TrainEvent, TrainResult } from './events.js';
 import type { BatchSource, TrainableModel, TrainerOptimizer } from './interfaces.js';
 import { afterEvaluation, afterStep, INITIAL_STATE, type LoopState } from './loop-state.js';
 import { planSteps } from './plan.js';
 import { type DecayOptions, type ScheduleType, scheduleMultiplier } from './schedule.js';
-import { takeWindow } from './window.js';
+import { takeWindow, type WindowFailure } from './window.js';
 
 /** Everything a run consists of. */
 export interface TrainerOptions<B> {
@@ -36,7 +36,7 @@ export interface TrainerOptions<B> {
   /** Where to go on, from a checkpoint of the same run. */
   readonly resume?: LoopState;
   /** Whether the cause of an error in a forward or backward was mended: then the step is taken again. */
-  readonly mend?: (error: unknown) => boolean;
+  readonly mend?: (error: unknown) => boolean | Promise<boolean>;
   /** Seconds, from any start; injected in tests. */
   readonly clock?: () => number;
   /** The step under way is finished, then the run ends with reason `aborted`. */
@@ -61,11 +61,12 @@ async function evaluateSource<B>(
 /**
  * The training loop. Loss and gradients are divided by the trained tokens of the whole accumulation
  * window, so that k micro-batches of one row equal one batch of k rows. The caller iterates over the
- * events; while it handles one, the loop waits.
+ * events; while it handles one, the loop waits. A step for which there is no memory ends the run with a
+ * checkpoint event of the step before.
  *
  * @returns an async generator of {@link TrainEvent}; its return value says how the run ended
  * @throws QLoraError `TRAINER_OPTION` for impossible options, `TRAINER_DIVERGED` when losses or
- * gradients stay not finite
+ * gradients stay not finite, and what the model throws unless it was mended
  */
 export async function* train<B>(
   options: TrainerOptions<B>,
@@ -82,6 +83,8 @@ export async function* train<B>(
   const { warmupSteps, decay } = options;
   const schedule = { type: options.schedule, totalSteps, warmupSteps, decay };
   let state = options.resume ?? INITIAL_STATE;
+  /** The step of the last checkpoint. */
+  let kept = state.step;
   const result = (reason: TrainResult['reason']): TrainResult => ({
     steps: state.step,
     reason,
@@ -91,11 +94,15 @@ export async function* train<B>(
   });
   const isStuck = () => patience > 0 && state.evaluationsSinceBest >= patience;
 
-  const takeStep = async (batches: readonly B[], epoch: number): Promise<StepEvent> => {
+  const takeStep = async (
+    batches: readonly B[],
+    epoch: number,
+  ): Promise<StepEvent | WindowFailure> => {
     const started = clock();
     const learningRate = options.learningRate * scheduleMultiplier(schedule, state.step);
     const window = { batches, firstMicroBatch: state.step * perStep };
     const taken = await takeWindow(window, learningRate, options.seed, options);
+    if ('failure' in taken) return taken;
     state = afterStep(state, taken.loss, taken.skipped);
     return {
       type: 'step',
@@ -138,18 +145,31 @@ export async function* train<B>(
       const window = batches.slice(from, from + perStep);
       const epoch = epochIndex + Math.min(1, (from + window.length) / batchesPerEpoch);
       const event = await takeStep(window, epoch);
+      if ('failure' in event) {
+        const { failure } = event;
+        if (isShortage(failure) && state.step > kept)
+          yield { type: 'checkpoint', step: state.step, state };
+        throw failure;
+      }
       yield event;
       if (state.skippedInARow >= (options.maxSkippedSteps ?? 8)) throw diverged(event, state);
       const { step } = state;
       const isLast = step === totalSteps;
       if (options.evaluation && (isLast || (evalSteps > 0 && step % evalSteps === 0)))
         yield await evaluate(options.evaluation, epoch);
-      if (!isLast && saveSteps > 0 && step % saveSteps === 0)
+      if (!isLast && saveSteps > 0 && step % saveSteps === 0) {
         yield { type: 'checkpoint', step, state };
+        kept = step;
+      }
       if (isStuck()) break;
     }
   }
   return result(isStuck() ? 'early-stopping' : 'completed');
+}
+
+/** The device goes on after it. */
+function isShortage(error: unknown): boolean {
+  return isQLoraError(error) && error.code === 'COMPUTE_OUT_OF_MEMORY';
 }
 
 function diverged(event: StepEvent, { skippedInARow }: LoopState): QLoraError {

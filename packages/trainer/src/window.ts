@@ -16,6 +16,11 @@ export interface WindowResult {
   readonly trainedTokens: number;
 }
 
+/** What kept a window from being learnt from; nothing was changed. */
+export interface WindowFailure {
+  readonly failure: unknown;
+}
+
 /** Another mask for every micro-batch of a run, and the same again when a run is resumed. */
 export function dropoutSeed(seed: number, microBatch: number): number {
   return (Math.imul(seed + 1, 0x9e3779b1) + microBatch) >>> 0;
@@ -30,7 +35,7 @@ async function accumulate<B>(
   seeds: readonly number[],
   normalizer: number,
   parts: Parameters<typeof takeWindow<B>>[3],
-): Promise<{ readonly losses: readonly number[]; readonly gradNorm: number }> {
+): Promise<{ readonly losses: readonly number[]; readonly gradNorm: number } | WindowFailure> {
   const { model, optimizer } = parts;
   for (;;) {
     optimizer.zeroGrad();
@@ -42,8 +47,8 @@ async function accumulate<B>(
       }
       const gradNorm = await optimizer.gradNorm();
       return { losses: await Promise.all(pending), gradNorm };
-    } catch (error) {
-      if (!parts.mend?.(error)) throw error;
+    } catch (failure) {
+      if (!(await parts.mend?.(failure))) return { failure };
     }
   }
 }
@@ -60,13 +65,15 @@ export async function takeWindow<B>(
     readonly model: TrainableModel<B>;
     readonly optimizer: TrainerOptimizer;
     readonly train: BatchSource<B>;
-    readonly mend?: (error: unknown) => boolean;
+    readonly mend?: (error: unknown) => boolean | Promise<boolean>;
   },
-): Promise<WindowResult> {
+): Promise<WindowResult | WindowFailure> {
   const { optimizer, train } = parts;
   const trainedTokens = batches.reduce((total, batch) => total + train.trainedTokens(batch), 0);
   const seeds = batches.map((_, i) => dropoutSeed(seed, firstMicroBatch + i));
-  const { losses, gradNorm } = await accumulate(batches, seeds, trainedTokens, parts);
+  const learnt = await accumulate(batches, seeds, trainedTokens, parts);
+  if ('failure' in learnt) return learnt;
+  const { losses, gradNorm } = learnt;
   const loss = losses.reduce((sum, each) => sum + each, 0) / trainedTokens;
   const bad = batches.filter((_, i) => !Number.isFinite(losses[i]));
   const skipped = bad.length > 0 || !Number.isFinite(gradNorm);

@@ -31,6 +31,12 @@ function isLost(error: unknown): error is QLoraError {
   );
 }
 
+/** With `auto_fit`, after a loss for want of memory: half of the rows that were computed at one time. */
+function fewerRows({ options, rowsAtOnce }: TrainingJob, { details }: QLoraError): number | null {
+  const rows = rowsAtOnce ?? options.perDeviceTrainBatchSize;
+  return details.outOfMemory && options.autoFit && rows > 1 ? Math.ceil(rows / 2) : null;
+}
+
 /** A device could not be opened. */
 function isDeviceTrouble(error: unknown): error is QLoraError {
   return isQLoraError(error) && /^(WEBGPU|GPUJS)_/.test(error.code);
@@ -78,12 +84,15 @@ export async function lastingRun(first: TrainingJob, args: LastingRunArgs): Prom
       await job.close();
       if (!isLost(error) || signal.aborted) throw error;
       const checkpoint = error.details.checkpoint as string | null;
-      const isStuck = lastLoss !== null && lastLoss.checkpoint === checkpoint;
+      const rows = fewerRows(job, error);
+      const isStuck = rows === null && lastLoss !== null && lastLoss.checkpoint === checkpoint;
       if (isStuck && job.options.backend === 'wasm') throw error;
       lastLoss = { checkpoint };
       const from = checkpoint === null ? 'the beginning, there is no checkpoint yet' : checkpoint;
-      ui.warn(`${error.message.split('; ')[0]}; the run goes on from ${from}`);
-      job = await reopen(job, checkpoint ?? 'auto', isStuck, args);
+      const how = rows === null ? '' : `, with ${rows} ${rows === 1 ? 'row' : 'rows'} at a time`;
+      ui.warn(`${error.message.split('; ')[0]}; the run goes on from ${from}${how}`);
+      const rowsAtOnce = rows ?? job.rowsAtOnce;
+      job = { ...(await reopen(job, checkpoint ?? 'auto', isStuck, args)), rowsAtOnce };
     }
   }
 }

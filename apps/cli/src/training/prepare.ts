@@ -48,6 +48,8 @@ export interface TrainingJob extends PreparedData {
   readonly resumed: SavedCheckpoint | null;
   readonly baseParameters: number;
   readonly adapterParameters: number;
+  /** Rows of a micro-batch that are computed at one time at most, where memory ran out before. */
+  readonly rowsAtOnce?: number;
   close(): Promise<void>;
 }
 

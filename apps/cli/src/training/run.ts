@@ -103,7 +103,7 @@ export class TrainingRun {
       const summary = await this.#finish(seconds, result, lossBefore);
       return { interrupted: false, reason: result.reason, summary };
     } catch (error) {
-      throw withLastCheckpoint(error, this.#keeper.last);
+      throw withLastCheckpoint(error, this.#keeper.last, options.autoFit);
     } finally {
       this.#display.done();
     }

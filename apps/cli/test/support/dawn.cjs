@@ -6,7 +6,7 @@ const [fault, count] = (process.env.FAULT ?? '').split(':');
 let isGone = false;
 
 function faulty(device) {
-  let [submits, bytes, full] = [0, 0, false];
+  let [submits, bytes] = [0, 0];
   const { queue } = device;
   const own = {
     lost: (value) => value,
@@ -24,14 +24,12 @@ function faulty(device) {
           };
         },
       }),
+    // What does not fit is asked for as large as it can be: the driver itself refuses that.
     createBuffer: () => (descriptor) => {
       bytes += descriptor.size;
-      full = fault === 'full' && bytes > Number(count);
-      return device.createBuffer(descriptor);
-    },
-    popErrorScope: () => async () => {
-      const error = await device.popErrorScope();
-      return full ? { message: 'out of device memory' } : error;
+      const full = fault === 'full' && bytes > Number(count);
+      const size = full ? device.limits.maxBufferSize : descriptor.size;
+      return device.createBuffer({ ...descriptor, size });
     },
   };
   return new Proxy(device, {

@@ -20,8 +20,8 @@ export function outOfMemory(
   );
 }
 
-/** Milliseconds in which errors still come of commands on buffers that are gone: they come in no order. */
-const AFTERMATH = 1000;
+/** Milliseconds after an answer in which errors of earlier commands still come: they come in no order. */
+const AFTERMATH = 200;
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -40,7 +40,8 @@ export class Shortage {
   readonly #asked = new Set<Promise<void>>();
   /** Destroyed: what is told of them later does not matter. */
   readonly #gone = new WeakSet<GPUBuffer>();
-  #aftermathEnds = 0;
+  /** Errors of commands on buffers that are gone by now may still come. */
+  #aftermath = 0;
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -85,7 +86,7 @@ export class Shortage {
 
   /** Whether an error of a command may come of a buffer that was refused. */
   get explainsErrors(): boolean {
-    return this.#error !== null || performance.now() < this.#aftermathEnds;
+    return this.#error !== null || this.#aftermath > 0;
   }
 
   /** Whether it is known of every buffer that it is valid, or not. */
@@ -107,7 +108,10 @@ export class Shortage {
     this.#gone.add(buffer);
     if (!this.#refused.delete(buffer) || this.#refused.size > 0) return;
     this.#error = null;
-    this.#aftermathEnds = performance.now() + AFTERMATH;
+    this.#aftermath++;
+    const end = () => setTimeout(() => this.#aftermath--, AFTERMATH);
+    this.#device.pushErrorScope('validation');
+    this.#device.popErrorScope().then(end, end);
   }
 
   /** In a browser: whether a new buffer is valid. */

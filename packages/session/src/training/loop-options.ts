@@ -21,7 +21,8 @@ export interface PreparedLoop {
 export function loopOptions(prepared: PreparedLoop): TrainerOptions<Batch> {
   const { options, plan, model, optimizer, train, evaluation, resume, signal } = prepared;
   return {
-    ...{ model, optimizer, train, resume, signal },
+    ...{ model, train, resume, signal },
+    optimizer: model.stepping(optimizer),
     mend: (error) => model.mend(error),
     evaluation: evaluation ?? undefined,
     learningRate: options.learningRate,
