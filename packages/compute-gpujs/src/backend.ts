@@ -1,18 +1,20 @@
 import {
   type Backend,
+  checkWrite,
   type DType,
   MemoryCounter,
+  OwnedTensors,
   sizeOf,
   type Tensor,
   type TensorData,
+  viewOf,
 } from '@qlorajs/compute';
-import { QLoraError } from '@qlorajs/errors';
 import { type GpuJsMode, hasWebGl2, openDevice } from './device.js';
 import { Engine } from './engine.js';
 import type { GpuJsConstructor } from './gpu-js.js';
 import { createOps } from './ops/index.js';
 import { packBytes, unpackBytes } from './pack.js';
-import { cellsFrom, cellsOf, type GpuJsStorage, name, storageOf } from './storage.js';
+import { cellsFrom, cellsOf, type GpuJsStorage, storageOf } from './storage.js';
 
 /** Options of {@link createGpuJsBackend}. */
 export interface GpuJsOptions {
@@ -51,7 +53,7 @@ export async function createGpuJsBackend(options: GpuJsOptions): Promise<Backend
   const mode = options.mode ?? (hasWebGl2() ? 'webgl2' : 'webasm');
   const device = openDevice(options.GPU, mode);
   const engine = new Engine(device);
-  const owned = new Set<Tensor>();
+  const owned = new OwnedTensors();
   const counter = new MemoryCounter(options.tensorLimit);
   const bytesOf = (cells: number) => cells * BYTES_PER_CELL_OF_MEMORY;
   const { textures, maxCells, renderer } = device;
@@ -75,12 +77,7 @@ export async function createGpuJsBackend(options: GpuJsOptions): Promise<Backend
     },
     write(tensor: Tensor, data: TensorData, offset = 0): void {
       const storage = storageOf(engine, tensor);
-      if (offset + data.length > tensor.size)
-        throw new QLoraError(
-          'COMPUTE_SHAPE',
-          `write: ${data.length} elements from ${offset} on do not fit tensor ${name(tensor)}`,
-          { kind: 'runtime', details: { length: data.length, offset, shape: tensor.shape } },
-        );
+      checkWrite(tensor, data, offset);
       const at = tensor.offset + offset;
       if (tensor.dtype === 'u8') {
         packBytes(engine.host(storage), data, at);
@@ -108,23 +105,9 @@ export async function createGpuJsBackend(options: GpuJsOptions): Promise<Backend
       if (!storage.content) return new Uint8Array(size);
       return unpackBytes(engine.download(storage.content, storage.cells), offset, size);
     },
-    view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor {
-      const size = sizeOf(shape);
-      if (offset < 0 || offset + size > tensor.size)
-        throw new QLoraError(
-          'COMPUTE_SHAPE',
-          `view: [${shape}] from element ${offset} on lies outside tensor ${name(tensor)}`,
-          { kind: 'runtime', details: { offset, shape, parent: tensor.shape } },
-        );
-      return { ...tensor, shape, size, offset: tensor.offset + offset };
-    },
+    view: viewOf,
     free(tensor: Tensor): void {
-      if (!owned.delete(tensor))
-        throw new QLoraError(
-          'COMPUTE_FREE',
-          `free: tensor ${name(tensor)} is a view or was freed; free the tensor that empty gave, once`,
-          { kind: 'runtime', details: { label: tensor.label, shape: tensor.shape } },
-        );
+      owned.release(tensor);
       const storage = tensor.storage as GpuJsStorage;
       engine.replace(storage, null);
       storage.freed = true;
@@ -135,13 +118,12 @@ export async function createGpuJsBackend(options: GpuJsOptions): Promise<Backend
     onShortage: (reclaim) => counter.onShortage(reclaim),
     async sync() {},
     async dispose() {
-      for (const { storage } of owned) {
+      owned.drain(({ storage }) => {
         const each = storage as GpuJsStorage;
         engine.replace(each, null);
         each.freed = true;
         counter.give(bytesOf(each.cells));
-      }
-      owned.clear();
+      });
       engine.stop();
     },
   };

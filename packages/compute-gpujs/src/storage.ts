@@ -1,4 +1,4 @@
-import type { DType, Tensor, TensorData } from '@qlorajs/compute';
+import { type DType, nameOf, type Tensor, type TensorData } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { Cells } from './gpu-js.js';
 import { BYTES_PER_CELL, halfToNumber } from './pack.js';
@@ -21,11 +21,6 @@ export function cellsOf(dtype: DType, size: number): number {
   return dtype === 'u8' ? Math.ceil(size / BYTES_PER_CELL) : size;
 }
 
-/** A tensor as messages call it. */
-export function name(tensor: Tensor): string {
-  return `${tensor.label || 'without label'} ${tensor.dtype} [${tensor.shape}]`;
-}
-
 /** The storage of a tensor of this backend. */
 export function storageOf(owner: object, tensor: Tensor): GpuJsStorage {
   const storage = tensor.storage as GpuJsStorage;
@@ -33,13 +28,13 @@ export function storageOf(owner: object, tensor: Tensor): GpuJsStorage {
   if (storage.owner !== owner)
     throw new QLoraError(
       'COMPUTE_FOREIGN_TENSOR',
-      `tensor ${name(tensor)} was made by another backend; copy it with read and write`,
+      `tensor ${nameOf(tensor)} was made by another backend; copy it with read and write`,
       { kind: 'runtime', details },
     );
   if (storage.freed)
     throw new QLoraError(
       'COMPUTE_FREED_TENSOR',
-      `tensor ${name(tensor)} is used after its storage was freed; free it later`,
+      `tensor ${nameOf(tensor)} is used after its storage was freed; free it later`,
       { kind: 'runtime', details },
     );
   return storage;
@@ -51,7 +46,7 @@ export function cellsFrom(tensor: Tensor, data: TensorData): Float32Array {
   if (data instanceof Uint16Array) return Float32Array.from(data, halfToNumber);
   throw new QLoraError(
     'COMPUTE_SHAPE',
-    `write: tensor ${name(tensor)} takes the bits of its halves, a Uint16Array`,
+    `write: tensor ${nameOf(tensor)} takes the bits of its halves, a Uint16Array`,
     { kind: 'runtime', details: { dtype: tensor.dtype } },
   );
 }

@@ -2,18 +2,20 @@ import {
   type Backend,
   BYTES_PER_ELEMENT,
   byteLengthOf,
+  checkWrite,
   type DType,
   MemoryCounter,
+  OwnedTensors,
   sizeOf,
   type Tensor,
   type TensorData,
+  viewOf,
 } from '@qlorajs/compute';
-import { QLoraError } from '@qlorajs/errors';
 import { Engine, type WasmOptions } from './engine/engine.js';
 import { HAS_SHARED_MEMORY } from './engine/heap.js';
 import { halfToNumber } from './half.js';
 import { createOps } from './ops/index.js';
-import { addressOf, name, type WasmStorage } from './tensors.js';
+import { addressOf, type WasmStorage } from './tensors.js';
 
 /**
  * The CPU engine: every operation in WebAssembly SIMD, over all cores. The same call gives the same
@@ -41,7 +43,7 @@ import { addressOf, name, type WasmStorage } from './tensors.js';
 export async function createWasmBackend(options: WasmOptions = {}): Promise<Backend> {
   const engine = await Engine.start(options);
   const { heap } = engine;
-  const owned = new Set<Tensor>();
+  const owned = new OwnedTensors();
   const counter = new MemoryCounter(options.tensorLimit);
   heap.reclaim = (bytes) => counter.reclaim(bytes);
 
@@ -74,18 +76,7 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
       return tensor;
     },
     write(tensor: Tensor, data: TensorData, offset = 0): void {
-      if (offset + data.length > tensor.size)
-        throw new QLoraError(
-          'COMPUTE_SHAPE',
-          `write: ${data.length} elements from ${offset} on do not fit tensor ${name(tensor)}`,
-          { kind: 'runtime', details: { length: data.length, offset, shape: tensor.shape } },
-        );
-      if (tensor.dtype === 'f16' && !(data instanceof Uint16Array))
-        throw new QLoraError(
-          'COMPUTE_SHAPE',
-          `write: tensor ${name(tensor)} takes the bits of its halves, a Uint16Array`,
-          { kind: 'runtime', details: { dtype: tensor.dtype } },
-        );
+      checkWrite(tensor, data, offset);
       elements(tensor).set(data, offset);
     },
     async read(tensor: Tensor): Promise<Float32Array> {
@@ -95,23 +86,9 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
     async readIntegers(tensor: Tensor): Promise<Int32Array | Uint32Array | Uint8Array> {
       return elements(tensor).slice() as Int32Array | Uint32Array | Uint8Array;
     },
-    view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor {
-      const size = sizeOf(shape);
-      if (offset < 0 || offset + size > tensor.size)
-        throw new QLoraError(
-          'COMPUTE_SHAPE',
-          `view: [${shape}] from element ${offset} on lies outside tensor ${name(tensor)}`,
-          { kind: 'runtime', details: { offset, shape, parent: tensor.shape } },
-        );
-      return { ...tensor, shape, size, offset: tensor.offset + offset };
-    },
+    view: viewOf,
     free(tensor: Tensor): void {
-      if (!owned.delete(tensor))
-        throw new QLoraError(
-          'COMPUTE_FREE',
-          `free: tensor ${name(tensor)} is a view or was freed; free the tensor that empty gave, once`,
-          { kind: 'runtime', details: { label: tensor.label, shape: tensor.shape } },
-        );
+      owned.release(tensor);
       const storage = tensor.storage as WasmStorage;
       heap.free(storage.address);
       storage.address = -1;
@@ -122,11 +99,10 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Back
     onShortage: (reclaim) => counter.onShortage(reclaim),
     async sync() {},
     async dispose() {
-      for (const tensor of owned) {
+      owned.drain((tensor) => {
         (tensor.storage as WasmStorage).address = -1;
         counter.give(byteLengthOf(tensor));
-      }
-      owned.clear();
+      });
       await engine.stop();
     },
   };

@@ -1,4 +1,4 @@
-import { BYTES_PER_ELEMENT, type Tensor } from '@qlorajs/compute';
+import { BYTES_PER_ELEMENT, nameOf, type Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 
 /** What a tensor's `storage` is; views share it. */
@@ -15,19 +15,14 @@ export function addressOf(heap: object, tensor: Tensor): number {
   if (storage.heap !== heap)
     throw new QLoraError(
       'COMPUTE_FOREIGN_TENSOR',
-      `tensor ${name(tensor)} was made by another backend; copy it with read and write`,
+      `tensor ${nameOf(tensor)} was made by another backend; copy it with read and write`,
       { kind: 'runtime', details: { label: tensor.label, shape: tensor.shape } },
     );
   if (storage.address < 0)
     throw new QLoraError(
       'COMPUTE_FREED_TENSOR',
-      `tensor ${name(tensor)} is used after its storage was freed; free it later`,
+      `tensor ${nameOf(tensor)} is used after its storage was freed; free it later`,
       { kind: 'runtime', details: { label: tensor.label, shape: tensor.shape } },
     );
   return storage.address + tensor.offset * BYTES_PER_ELEMENT[tensor.dtype];
-}
-
-/** A tensor as messages call it. */
-export function name(tensor: Tensor): string {
-  return `${tensor.label || 'without label'} ${tensor.dtype} [${tensor.shape}]`;
 }

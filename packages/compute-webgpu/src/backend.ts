@@ -1,6 +1,6 @@
 /// <reference types="@webgpu/types" />
 import type { Backend, DType, Tensor, TensorData } from '@qlorajs/compute';
-import { sizeOf } from '@qlorajs/compute';
+import { viewOf } from '@qlorajs/compute';
 import { bindDecoding } from './decoding/bind.js';
 import { Faults } from './device/faults.js';
 import { DeviceMemory } from './device/memory.js';
@@ -130,9 +130,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       if (tensor.dtype === 'u8') return bytes;
       return tensor.dtype === 'i32' ? new Int32Array(bytes.buffer) : new Uint32Array(bytes.buffer);
     },
-    view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor {
-      return { ...tensor, shape, size: sizeOf(shape), offset: tensor.offset + offset };
-    },
+    view: viewOf,
     free(tensor: Tensor): void {
       product.release(tensor);
       recorder.flush();

@@ -99,6 +99,7 @@ export {
   type Tensor,
   type TensorData,
 } from './tensor.js';
+export { checkWrite, nameOf, OwnedTensors, viewOf } from './tensor-checks.js';
 export {
   type DenseWeight,
   type DoubleQuantizedScales,

@@ -1,7 +1,7 @@
-import type { Tensor } from '@qlorajs/compute';
+import { nameOf, type Tensor } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { Engine } from '../engine/engine.js';
-import { addressOf, name } from '../tensors.js';
+import { addressOf } from '../tensors.js';
 
 /** The address of a tensor's first element; 0 for an absent one. */
 export function at(engine: Engine, tensor: Tensor | null): number {
@@ -38,7 +38,7 @@ export function expectIntegers(
     if (value >= least && value <= most) continue;
     throw new QLoraError(
       'COMPUTE_INDEX',
-      `${op}: ${what}[${i}] is ${value}, outside ${least} to ${most} (tensor ${name(tensor)})`,
+      `${op}: ${what}[${i}] is ${value}, outside ${least} to ${most} (tensor ${nameOf(tensor)})`,
       { kind: 'runtime', details: { op, what, index: i, value, least, most } },
     );
   }

@@ -1,4 +1,3 @@
-import { QLoraError } from '@qlorajs/errors';
 import type { Backend } from '../backend.js';
 import { REFERENCE_DECODING } from '../decoding/reference.js';
 import { MemoryCounter } from '../memory-counter.js';
@@ -20,6 +19,7 @@ import { rotary } from '../ops/rotary/reference.js';
 import { gatherRows, scatterAddRows, scatterRows } from '../ops/rows/reference.js';
 import type { Ops } from '../ops.js';
 import { byteLengthOf, type DType, sizeOf, type Tensor, type TensorData } from '../tensor.js';
+import { checkWrite, OwnedTensors, viewOf } from '../tensor-checks.js';
 import { allocate, floats, halfToNumber, integers, type ReferenceStorage } from './storage.js';
 
 const REFERENCE_OPS: Ops = {
@@ -74,7 +74,7 @@ export interface ReferenceOptions {
  */
 export function createReferenceBackend(options: ReferenceOptions = {}): Backend {
   const counter = new MemoryCounter(options.memoryLimit);
-  const owned = new Set<Tensor>();
+  const owned = new OwnedTensors();
   return {
     name: 'reference',
     info: { precision: 'float64' },
@@ -89,6 +89,7 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Backend 
       return tensor;
     },
     write(tensor: Tensor, data: TensorData, offset = 0): void {
+      checkWrite(tensor, data, offset);
       if (tensor.dtype === 'f16') floats(tensor).set(Array.from(data, halfToNumber), offset);
       else (tensor.dtype === 'f32' ? floats(tensor) : integers(tensor)).set(data, offset);
     },
@@ -98,14 +99,9 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Backend 
     async readIntegers(tensor: Tensor) {
       return integers(tensor).slice();
     },
-    view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor {
-      return { ...tensor, shape, size: sizeOf(shape), offset: tensor.offset + offset };
-    },
+    view: viewOf,
     free(tensor: Tensor): void {
-      if (!owned.delete(tensor))
-        throw new QLoraError('COMPUTE_FREE', `free: ${tensor.label} is a view or was freed`, {
-          kind: 'runtime',
-        });
+      owned.release(tensor);
       counter.give(byteLengthOf(tensor));
     },
     memory: () => counter.usage,
@@ -113,8 +109,7 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Backend 
     onShortage: (reclaim) => counter.onShortage(reclaim),
     async sync() {},
     async dispose() {
-      for (const tensor of owned) counter.give(byteLengthOf(tensor));
-      owned.clear();
+      owned.drain((tensor) => counter.give(byteLengthOf(tensor)));
     },
   };
 }
