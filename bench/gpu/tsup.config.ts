@@ -7,7 +7,7 @@ const packages = fileURLToPath(new URL('../../packages', import.meta.url));
 /** One file with everything but Dawn in it, for a machine that has no checkout. */
 export default defineConfig({
   entry: Object.fromEntries(
-    ['kernels', 'model', 'paged'].map((name) => [
+    ['kernels', 'model', 'paged', 'shortage'].map((name) => [
       name,
       fileURLToPath(new URL(`./${name}.ts`, import.meta.url)),
     ]),

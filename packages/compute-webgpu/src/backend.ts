@@ -11,6 +11,7 @@ import { adapterName, bestTier, isSoftware, openDevice, type Tier } from './devi
 import { Shortage } from './device/shortage.js';
 import { storageOf } from './device/storage.js';
 import { Transfer } from './device/transfer.js';
+import { UploadRing } from './device/uploads.js';
 import { type Engine, Scratch } from './engine.js';
 import { halvesToFloats } from './half.js';
 import { MaskSeed } from './ops/dropout/seed.js';
@@ -73,6 +74,9 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
   const profiler = options.profile ? new Profiler(device) : null;
   const recorder = new Recorder(device, faults, shortage, maxBinding, profiler);
   const transfer = new Transfer(device, recorder, faults, shortage);
+  const uploads = new UploadRing(device, recorder, shortage, (tensor, data) =>
+    transfer.write(tensor, data, 0),
+  );
   const engine: Engine = {
     recorder,
     memory,
@@ -113,8 +117,16 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       faults.check();
       return memory.allocate(dtype, shape, label);
     },
+    uploads: {
+      room: (bytes) => uploads.room(bytes),
+      write(tensor, data): void {
+        product.flush();
+        uploads.write(tensor, data);
+      },
+    },
     write(tensor: Tensor, data: TensorData, offset = 0): void {
       product.flush();
+      uploads.submit();
       transfer.write(tensor, data, offset);
     },
     async read(tensor: Tensor): Promise<Float32Array> {
@@ -177,6 +189,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
       faults.close();
       recorder.flush();
       transfer.dispose();
+      uploads.dispose();
       memory.releaseAll();
       recorder.dispose();
       device.destroy();

@@ -4,6 +4,14 @@ import type { Ops } from './ops.js';
 import type { DType, Tensor, TensorData } from './tensor.js';
 import type { LinearWeight } from './weight.js';
 
+/** Writes of many bytes at a time, during which the device goes on with its work. */
+export interface Uploads {
+  /** Resolves when `write` can take so many bytes; null: at once. Not asking costs time alone. */
+  room(bytes: number): Promise<void> | null;
+  /** Overwrites a whole tensor, in order with the operations. */
+  write(tensor: Tensor, data: TensorData): void;
+}
+
 /**
  * A device and the operations on it. The model is written against this interface alone; an app
  * makes a backend and hands it in.
@@ -26,6 +34,8 @@ export interface Backend {
   empty(dtype: DType, shape: readonly number[], label?: string): Tensor;
   /** Overwrites the tensor's elements, from `offset` (in elements) on. */
   write(tensor: Tensor, data: TensorData, offset?: number): void;
+  /** For a device with memory of its own. */
+  readonly uploads?: Uploads;
   /** Copies the elements back; f32 and f16 come as f32. */
   read(tensor: Tensor): Promise<Float32Array>;
   /** Copies the elements of an integer tensor back. */

@@ -1,4 +1,4 @@
-export { type Backend, integersFrom, tensorFrom } from './backend.js';
+export { type Backend, integersFrom, tensorFrom, type Uploads } from './backend.js';
 export {
   type CountingBackend,
   type CountingOptions,

@@ -17,13 +17,6 @@ export {
 export { type AdamW8bitStepArgs, adamw8bitStep } from './adamw8bit.js';
 export type { MomentBits } from './moments.js';
 export type { AdamCoefficients, AdamWOptions } from './options.js';
+export type { Page, PageAccess, PagerOptions, PagerStats, PageTensor } from './page.js';
 export { createMemoryStore, type PageStore } from './page-store.js';
-export {
-  createPager,
-  type Page,
-  type PageAccess,
-  type Pager,
-  type PagerOptions,
-  type PagerStats,
-  type PageTensor,
-} from './pager.js';
+export { createPager, type Pager } from './pager.js';

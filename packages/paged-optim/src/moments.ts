@@ -3,7 +3,8 @@ import { dynamicMap } from '@qlorajs/quant-nf4';
 import { ADAM_BLOCK_SIZE, MIN_8BIT_SIZE } from './adam-state.js';
 import { adamw8bitStep } from './adamw8bit.js';
 import type { AdamCoefficients } from './options.js';
-import type { Page, Pager, PageTensor } from './pager.js';
+import type { Page, PageTensor } from './page.js';
+import type { Pager } from './pager.js';
 
 /** How moments are kept. */
 export type MomentBits = '32bit' | '8bit';

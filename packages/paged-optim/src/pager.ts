@@ -1,75 +1,32 @@
 import {
   type Backend,
   BYTES_PER_ELEMENT,
-  type DType,
   sizeOf,
   type Tensor,
   type TensorData,
+  type Uploads,
 } from '@qlorajs/compute';
 import { isQLoraError, QLoraError } from '@qlorajs/errors';
+import type {
+  Entry,
+  Frame,
+  Page,
+  PageAccess,
+  PagerOptions,
+  PagerStats,
+  PageTensor,
+} from './page.js';
 import { arrayOf, bytesOf, readBack } from './page-data.js';
 import { createMemoryStore, type PageStore } from './page-store.js';
 
-/** A tensor of a page. */
-export interface PageTensor {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-}
-
-/** Tensors that come and go together. Plain data to everybody but the pager. */
-export interface Page {
-  readonly label: string;
-  readonly tensors: readonly PageTensor[];
-  readonly bytes: number;
-}
-
-/** What is done with a page: `overwrite` does not care for what it held. */
-export type PageAccess = 'read' | 'update' | 'overwrite';
-
-/** What a pager did so far. */
-export interface PagerStats {
-  /** Bytes of pages on the device now. */
-  readonly residentBytes: number;
-  /** Bytes copied to the device, and back from it. */
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly evictions: number;
-}
-
-/** Options of {@link createPager}. */
-export interface PagerOptions {
-  /** Bytes of pages on the device at one time. Default: what the backend has room for. */
-  readonly budget?: number;
-  /** Pages on the device at one time. Default: any number. */
-  readonly mostPages?: number;
-  /** Where the others are. Default: host memory. */
-  readonly store?: PageStore;
-}
-
-interface Frame {
-  readonly layout: string;
-  readonly bytes: number;
-  readonly tensors: readonly Tensor[];
-}
-
-interface Entry extends Page {
-  readonly id: number;
-  readonly layout: string;
-  frame: Frame | null;
-  pins: number;
-  /** The device holds what the store does not. */
-  dirty: boolean;
-  /** The store holds something: without, a page is zeros. */
-  stored: boolean;
-  /** A copy back that has not arrived. */
-  pending: Promise<void> | null;
-}
-
+/** Bytes of a page from which on it goes by `Backend.uploads`. */
+const UPLOAD = 2 ** 20;
 /** Copies back to the host that may be under way at one time. */
 const MOST_PENDING = 3;
 
 /**
- * Keeps tensors in pages: on the device within a byte budget, the least recently used elsewhere.
+ * Keeps tensors in pages: on the device within a byte budget, others elsewhere: those that were
+ * not used for longest, of pages that need not be copied back first.
  * CUDA's managed memory does that behind a program's back (QLoRA, section 3); here it is explicit, so
  * that it works on every engine. A page that is moved out and in again holds the same bits.
  *
@@ -229,6 +186,8 @@ export class Pager {
     // Waiting only where there is something to wait for: host memory answers at once.
     const fetched = blank ? null : this.#fetch(entry);
     const contents = fetched instanceof Promise ? await fetched : fetched;
+    const wait = contents && this.#uploads(entry)?.room(entry.bytes);
+    if (wait) await wait;
     if (entry.frame) return; // A prefetch was faster.
     try {
       entry.frame = this.#frame(entry);
@@ -244,10 +203,17 @@ export class Pager {
     if (!blank) this.#fill(entry, contents);
   }
 
-  #fill({ frame, tensors, bytes }: Entry, contents: readonly Uint8Array[] | null): void {
+  /** What carries a page that is large enough to be worth it. */
+  #uploads({ bytes }: Entry): Uploads | undefined {
+    return bytes >= UPLOAD ? this.backend.uploads : undefined;
+  }
+
+  #fill(entry: Entry, contents: readonly Uint8Array[] | null): void {
+    const { frame, tensors, bytes } = entry;
+    const carrier = this.#uploads(entry) ?? this.backend;
     for (const [i, tensor] of frame!.tensors.entries()) {
       const { dtype } = tensors[i]!;
-      if (contents) this.backend.write(tensor, arrayOf(dtype, contents[i]!));
+      if (contents) carrier.write(tensor, arrayOf(dtype, contents[i]!));
       else if (dtype === 'f32') this.backend.ops.fill({ out: tensor, value: 0 });
       else
         this.backend.write(
@@ -282,14 +248,13 @@ export class Pager {
     else remove();
   }
 
-  /** Room on the device for a page, that of the least recently used one where need be. */
+  /** Room on the device for a page, that of another one where need be. */
   #frame(entry: Entry): Frame {
     const { layout, bytes, label } = entry;
     const same = this.#idle.findIndex((frame) => frame.layout === layout);
     if (same >= 0) return this.#idle.splice(same, 1)[0]!;
-    if (this.#short || this.#isFull(bytes))
-      for (const other of this.#resident)
-        if (other.pins === 0 && other.layout === layout) return this.#moveOut(other);
+    const other = this.#short || this.#isFull(bytes) ? this.#victim(layout) : null;
+    if (other) return this.#moveOut(other);
     this.#makeRoom(bytes, label);
     const tensors: Tensor[] = [];
     try {
@@ -318,13 +283,24 @@ export class Pager {
   #giveOne(): boolean {
     let frame = this.#idle.pop();
     if (!frame) {
-      const victim = [...this.#resident].find(({ pins }) => pins === 0);
+      const victim = this.#victim();
       if (!victim) return false;
       frame = this.#moveOut(victim);
     }
     for (const tensor of frame.tensors) this.backend.free(tensor);
     this.#bytes -= frame.bytes;
     return true;
+  }
+
+  /** What was not used for longest, first of all among pages that need not be copied back. */
+  #victim(layout?: string): Entry | null {
+    let dirty: Entry | null = null;
+    for (const entry of this.#resident) {
+      if (entry.pins > 0 || (layout ?? entry.layout) !== entry.layout) continue;
+      if (!entry.dirty) return entry;
+      dirty ??= entry;
+    }
+    return dirty;
   }
 
   #moveOut(entry: Entry): Frame {

@@ -110,6 +110,17 @@ describe.each(engines)('paging on $name', ({ absent, create }) => {
     );
   });
 
+  test.skipIf(absent)('pages of megabytes: the same bits', { timeout: 60_000 }, async () => {
+    const backend = await made!;
+    const size = 2 ** 17 + 3;
+    const run = { backend, sizes: [size, size, size], moments: '32bit', steps: 2 } as const;
+    const pager = createPager(backend, { budget: 8 * size });
+    const [paged, free] = [await train(run, pager), await train(run)];
+    expect(pager.stats.bytesIn).toBeGreaterThan(2 * 8 * size);
+    const same = paged.ends.map((end, i) => end.every((value, k) => value === free.ends[i]![k]));
+    expect(same).toEqual([true, true, true]);
+  });
+
   test.skipIf(absent)('one page: everything else is moved out and in again', async () => {
     const backend = await made!;
     const run = { backend, sizes: [5000, 5000, 5000, 700], moments: '8bit', steps: 3 } as const;

@@ -25,6 +25,8 @@ export type Groups = readonly [number, number?, number?];
  */
 export class Recorder {
   readonly pipelines: Pipelines;
+  /** Called by {@link flush}: submits what comes before the recorded commands. */
+  beforeSubmit: () => void = () => {};
   readonly #device: GPUDevice;
   readonly #faults: Faults;
   readonly #maxBinding: number;
@@ -166,6 +168,7 @@ export class Recorder {
 
   /** Submits what was recorded. */
   flush(): void {
+    this.beforeSubmit();
     this.#issueWaiting();
     this.#closePass();
     if (!this.#encoder) return;
