@@ -74,7 +74,7 @@ export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGp
   const profiler = options.profile ? new Profiler(device) : null;
   const recorder = new Recorder(device, faults, shortage, maxBinding, profiler);
   const transfer = new Transfer(device, recorder, faults, shortage);
-  const uploads = new UploadRing(device, recorder, shortage, (tensor, data) =>
+  const uploads = new UploadRing(device, recorder, faults, shortage, (tensor, data) =>
     transfer.write(tensor, data, 0),
   );
   const engine: Engine = {

@@ -46,6 +46,9 @@ describe.skipIf(!gpu)(`uploads${reason ? `: skipped, ${reason}` : ''}`, () => {
     uploads.write(whole, new Uint8Array(16).fill(9));
     uploads.write(backend.view(whole, 5, [6]), Uint8Array.of(1, 2, 3, 4, 5, 6));
     uploads.write(backend.view(whole, 12, [3]), Uint8Array.of(7, 7, 7));
+    expect(() => uploads.write(whole, new Uint8Array(15))).toThrowError(
+      /15 bytes are not u8 \[16\]/,
+    );
     for (const [tensor, data] of tensors) expect(await backend.readIntegers(tensor)).toEqual(data);
     expect([...(await backend.readIntegers(whole))]).toEqual([
       ...[9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6, 9, 7, 7, 7, 9],

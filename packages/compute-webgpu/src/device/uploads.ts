@@ -1,5 +1,13 @@
 /// <reference types="@webgpu/types" />
-import { BYTES_PER_ELEMENT, type Tensor, type TensorData, type Uploads } from '@qlorajs/compute';
+import {
+  BYTES_PER_ELEMENT,
+  byteLengthOf,
+  type Tensor,
+  type TensorData,
+  type Uploads,
+} from '@qlorajs/compute';
+import { QLoraError } from '@qlorajs/errors';
+import type { Faults } from './faults.js';
 import type { Recorder } from './recorder.js';
 import type { Shortage } from './shortage.js';
 import { storageOf } from './storage.js';
@@ -33,6 +41,7 @@ interface Copy {
 export class UploadRing implements Uploads {
   readonly #device: GPUDevice;
   readonly #recorder: Recorder;
+  readonly #faults: Faults;
   readonly #shortage: Shortage;
   readonly #fallback: (tensor: Tensor, data: TensorData) => void;
   /** Mapped and empty. */
@@ -47,11 +56,13 @@ export class UploadRing implements Uploads {
   constructor(
     device: GPUDevice,
     recorder: Recorder,
+    faults: Faults,
     shortage: Shortage,
     fallback: (tensor: Tensor, data: TensorData) => void,
   ) {
     this.#device = device;
     this.#recorder = recorder;
+    this.#faults = faults;
     this.#shortage = shortage;
     this.#fallback = fallback;
     recorder.beforeSubmit = () => this.submit();
@@ -63,7 +74,15 @@ export class UploadRing implements Uploads {
     return this.#capacity < wanted ? this.#wait(wanted) : null;
   }
 
+  /** @throws QLoraError `COMPUTE_SHAPE` unless the data are the whole tensor */
   write(tensor: Tensor, data: TensorData): void {
+    this.#faults.check();
+    if (data.byteLength !== byteLengthOf(tensor))
+      throw new QLoraError(
+        'COMPUTE_SHAPE',
+        `upload: ${data.byteLength} bytes are not ${tensor.dtype} [${tensor.shape}]`,
+        { kind: 'runtime', details: { label: tensor.label, shape: tensor.shape } },
+      );
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     const storage = storageOf(tensor);
     const start = tensor.offset * BYTES_PER_ELEMENT[tensor.dtype];
