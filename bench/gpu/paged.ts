@@ -55,6 +55,7 @@ const openBackend = (memoryLimit?: number): Promise<Backend> =>
 const BASE: MemoryOptions = {
   ...{ optim: 'paged_adamw_8bit', gradientCheckpointing: true, baseOffload: false },
   ...{ vramBudget: undefined, loadIn4bit: true, bnb4bitUseDoubleQuant: true, loraDropout: 0 },
+  gradientAccumulationSteps: 1,
 };
 
 /** The options for a budget, and what they are predicted to take. */
