@@ -19,6 +19,20 @@ export { readTokenizer } from './chat/tokenizer-files.js';
 export { type AdapterFolder, addVoice, readAdapter, type Voice, voiceOf } from './chat/voice.js';
 export { embeddingShape } from './embedding-shape.js';
 export { formatBytes, formatCount, formatDuration, formatRate } from './format.js';
+export {
+  type FileRequest,
+  fetchFile,
+  type PartialFile,
+  type RemoteFile,
+} from './hub/fetch-file.js';
+export { hubFiles, isHubId, type WantedFiles } from './hub/hub-files.js';
+export {
+  type Digest,
+  type HubAccess,
+  type HubFile,
+  type HubListing,
+  listModel,
+} from './hub/listing.js';
 export { type ByteSink, Nf4Writer } from './nf4-writer.js';
 export type { Notices } from './notices.js';
 export {
@@ -70,6 +84,12 @@ export {
 } from './planning/dry-run.js';
 export { type Change, type Fit, type FitOptions, findFit } from './planning/fit.js';
 export { canPageBlocks, createPagers, type Pagers, type PagingOptions } from './planning/pagers.js';
+export {
+  expectRoom,
+  type LoadingArgs,
+  type LoadingPlan,
+  planLoading,
+} from './planning/plan-loading.js';
 export {
   adviceOf,
   doesNotFit,

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type FolderContent, optimizerOptions, planRun } from '@qlorajs/session';
+import { type FolderContent, isHubId, optimizerOptions, planRun } from '@qlorajs/session';
 import { INITIAL_STATE } from '@qlorajs/trainer';
-import { isHubId } from '../hub/hub-base.js';
 import { fillFolder, placeFiles } from '../io/atomic.js';
 import { VERSION } from '../version.js';
 import { engineFiles } from './engine-files.js';

@@ -1,7 +1,13 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isQLoraError, QLoraError } from '@qlorajs/errors';
-import { formatBytes, formatDuration } from '@qlorajs/session';
+import {
+  formatBytes,
+  formatDuration,
+  type HubListing,
+  hubFiles,
+  listModel,
+} from '@qlorajs/session';
 import { withFile } from '../io/file-error.js';
 import { lockFolder } from '../io/lock.js';
 import { kindOf } from '../io/read.js';
@@ -9,7 +15,6 @@ import { createProgress, type Progress } from '../report/progress.js';
 import type { Ui } from '../report/ui.js';
 import { downloadFile } from './download-file.js';
 import { HubRepo, type HubSettings, hubSettings } from './hub-cache.js';
-import { type HubFile, type HubListing, listModel } from './hub-listing.js';
 
 /** What is wanted of a model on the Hub. */
 export interface HubUse {
@@ -21,31 +26,8 @@ export interface HubUse {
   readonly download?: boolean;
 }
 
-/** Whether a name can be a model's id: `microsoft/phi-2`. */
-export function isHubId(name: string): boolean {
-  return /^\w[\w.-]*\/\w[\w.-]*$/.test(name);
-}
-
-const TEXTS =
-  /^(config|generation_config|tokenizer|tokenizer_config|vocab|added_tokens|special_tokens_map)\.json$|^merges\.txt$|^chat_template\.jinja$/;
-const WEIGHTS = /^model(-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$/;
 /** Milliseconds between two lines where there is no terminal. */
 const BETWEEN_LINES = 15_000;
-
-/** The files that are wanted; pickled weights never, since loading them runs what they say. */
-function wanted(id: string, { files }: HubListing, weights: boolean): HubFile[] {
-  const isPickle = ({ name }: HubFile) => /^pytorch_model.*\.bin$/.test(name);
-  const isWeight = ({ name }: HubFile) => WEIGHTS.test(name);
-  if (!files.some(({ name }) => name === 'config.json') || !files.some(isWeight))
-    throw new QLoraError(
-      'HUB_NO_SAFETENSORS',
-      files.some(isPickle)
-        ? `--base ${id}: its weights are pickled (pytorch_model.bin), which run code when they are loaded, so they are not downloaded; convert it with transformers (save_pretrained writes safetensors) and give the folder`
-        : `--base ${id}: it has no config.json with model.safetensors beside it; give the id of a model in transformers' layout`,
-      { details: { base: id, files: files.map(({ name }) => name) } },
-    );
-  return files.filter((file) => TEXTS.test(file.name) || (weights && isWeight(file)));
-}
 
 /** Speed and progress of all files together. */
 class DownloadDisplay {
@@ -119,7 +101,8 @@ async function download(
   { repo, settings }: { readonly repo: HubRepo; readonly settings: HubSettings },
   { ui, signal, weights = true }: HubUse,
 ): Promise<void> {
-  const files = wanted(id, listing, weights);
+  const wanted = hubFiles(id, listing);
+  const files = weights ? [...wanted.texts, ...wanted.weights] : wanted.texts;
   const { commit } = listing;
   await withFile('write into', repo.path, () =>
     mkdir(join(repo.path, 'blobs'), { recursive: true }),
@@ -139,7 +122,7 @@ async function download(
         const url = `${settings.endpoint}/${id}/resolve/${commit}/${file.name}`;
         const onBytes = (bytes: number) => display.bytes(file.name, bytes);
         const path = repo.blob(file.digest.hex);
-        await downloadFile({ id, url, file, path, settings, onBytes, signal });
+        await downloadFile({ id, url, file, path, access: settings, onBytes, signal });
         display.file(file.name, file.size);
       }
     } finally {

@@ -1,16 +1,15 @@
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import type { HubAccess } from '@qlorajs/session';
 import { writeWhole } from '../io/atomic.js';
 import { withFile } from '../io/file-error.js';
 import { kindOf, readJson, readText } from '../io/read.js';
 
 /** Where the Hub is, and where its files are kept: huggingface_hub's own variables and places. */
-export interface HubSettings {
-  readonly endpoint: string;
+export interface HubSettings extends HubAccess {
   /** The cache that Python's huggingface_hub shares. */
   readonly folder: string;
-  readonly token: string | null;
   /** Nothing is asked of the network. */
   readonly offline: boolean;
 }
@@ -28,6 +27,7 @@ export async function hubSettings(env: NodeJS.ProcessEnv = process.env): Promise
     folder: env.HF_HUB_CACHE || join(home, 'hub'),
     token: env.HF_TOKEN?.trim() || (await stored()) || null,
     offline: isOn(env.HF_HUB_OFFLINE),
+    fetch,
   };
 }
 

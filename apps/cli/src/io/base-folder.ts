@@ -2,8 +2,8 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QLoraError } from '@qlorajs/errors';
 import { phiNano } from '@qlorajs/phi-nano';
-import { type Base, readBase } from '@qlorajs/session';
-import { type HubUse, hubBase, isHubId } from '../hub/hub-base.js';
+import { type Base, isHubId, readBase } from '@qlorajs/session';
+import { type HubUse, hubBase } from '../hub/hub-base.js';
 import { folderSource } from './file-source.js';
 import { kindOf } from './read.js';
 

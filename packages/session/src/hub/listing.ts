@@ -1,13 +1,25 @@
 import { QLoraError } from '@qlorajs/errors';
 import { z } from 'zod';
-import type { HubSettings } from './hub-cache.js';
+
+/** Where the Hub is, who asks, and what with: an app hands its `fetch` in. */
+export interface HubAccess {
+  /** Without a slash at its end: `https://huggingface.co`. */
+  readonly endpoint: string;
+  readonly token: string | null;
+  readonly fetch: typeof globalThis.fetch;
+}
+
+/** Of a file's bytes: SHA-256 of a large file, git's own SHA-1 of a small one. */
+export interface Digest {
+  readonly algorithm: 'sha256' | 'git-sha1';
+  readonly hex: string;
+}
 
 /** A file of a model on the Hub. */
 export interface HubFile {
   readonly name: string;
   readonly size: number;
-  /** Of its bytes: SHA-256 of a large file, git's own SHA-1 of a small one. */
-  readonly digest: { readonly algorithm: 'sha256' | 'git-sha1'; readonly hex: string };
+  readonly digest: Digest;
 }
 
 /** What a model on the Hub consists of. */
@@ -39,12 +51,12 @@ const answer = z.object({
 const PATIENCE = 20_000;
 
 /** `Authorization`, where there is a token; fetch drops it on the way to another host. */
-export function authorization({ token }: HubSettings): Record<string, string> {
+export function authorization({ token }: HubAccess): Record<string, string> {
   return token === null ? {} : { authorization: `Bearer ${token}` };
 }
 
 /** The error of an answer that is none; null for one that another attempt may change. */
-export function refusal(id: string, response: Response, settings: HubSettings): QLoraError | null {
+export function refusal(id: string, response: Response, settings: HubAccess): QLoraError | null {
   const { status, headers } = response;
   const details = { base: id, status, endpoint: settings.endpoint };
   const said = headers.get('x-error-code');
@@ -80,7 +92,7 @@ export function reasonOf(error: unknown): string {
  */
 export async function listModel(
   id: string,
-  settings: HubSettings,
+  settings: HubAccess,
   signal?: AbortSignal,
 ): Promise<HubListing> {
   const url = `${settings.endpoint}/api/models/${id}/revision/main?blobs=true`;
@@ -94,7 +106,7 @@ export async function listModel(
   let body: unknown;
   try {
     const timeout = AbortSignal.timeout(PATIENCE);
-    response = await fetch(url, {
+    response = await settings.fetch(url, {
       headers: authorization(settings),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
