@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createSite } from '../src/playground/site.js';
 import { qlora, start, temporaryFolder } from './support/qlora.js';
 
@@ -64,6 +64,66 @@ test('the built command carries the page, prints its address and stops when told
   expect((await fetch(`${url}/${script}`)).headers.get('Content-Type')).toContain('javascript');
   child.kill('SIGINT');
   expect((await ended).code).toBe(0);
+});
+
+describe.skipIf(process.platform !== 'linux')('the browser', () => {
+  /** Starts the page with these programs alone to be found; its address, and how it ended. */
+  async function open(programs: Readonly<Record<string, string>>, ...args: string[]) {
+    const bin = temporaryFolder();
+    for (const [name, script] of Object.entries(programs))
+      writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const env = { PATH: bin, OPENED: join(bin, 'opened.txt') };
+    const { child, ended } = start(['playground', '--port', '0', ...args], { env });
+    const [text] = (await once(child.stdout!, 'data')) as [string];
+    const end = () => {
+      child.kill('SIGINT');
+      return ended;
+    };
+    return { url: text.trim(), opened: env.OPENED, end };
+  }
+
+  const opener = { 'xdg-open': 'echo "$@" > "$OPENED.part" && /bin/mv "$OPENED.part" "$OPENED"' };
+
+  test('is opened at the address that is printed', async () => {
+    const { url, opened, end } = await open(opener);
+    await vi.waitFor(() => expect(readFileSync(opened, 'utf8')).toBe(`${url}\n`), 10_000);
+    expect((await fetch(url)).status).toBe(200);
+    expect((await end()).code).toBe(0);
+  });
+
+  test('is not opened with --no-open', async () => {
+    const { opened, end } = await open(opener, '--no-open');
+    expect((await end()).code).toBe(0);
+    expect(existsSync(opened)).toBe(false);
+  });
+
+  test.each([
+    ['there is no opener', {}],
+    ['the opener fails', { 'xdg-open': 'exit 3' }],
+  ])('%s: the address is printed, and the page is served', async (_, programs) => {
+    const { url, end } = await open(programs);
+    expect((await fetch(url)).status).toBe(200);
+    const { code, stderr } = await end();
+    expect(code).toBe(0);
+    expect(stderr).not.toMatch(/error|ENOENT/i);
+  });
+});
+
+test('what was fetched is asked for again by its version, and a rest by its range', async () => {
+  const site = await createSite(page());
+  const path = '/models/phi-nano/model-00001-of-00003.safetensors';
+  const whole = await site.request(path);
+  const bytes = Buffer.from(await whole.arrayBuffer());
+  const version = whole.headers.get('ETag')!;
+  const again = await site.request(path, { headers: { 'If-None-Match': version } });
+  expect([again.status, await again.text()]).toEqual([304, '']);
+  const rest = await site.request(path, { headers: { Range: 'bytes=1000-' } });
+  expect(rest.status).toBe(206);
+  expect(rest.headers.get('Content-Range')).toBe(`bytes 1000-${bytes.length - 1}/${bytes.length}`);
+  expect(rest.headers.get('Cross-Origin-Embedder-Policy')).toBe('require-corp');
+  expect(Buffer.from(await rest.arrayBuffer()).equals(bytes.subarray(1000))).toBe(true);
+  const beyond = await site.request(path, { headers: { Range: `bytes=${bytes.length}-` } });
+  expect(beyond.status).toBe(416);
 });
 
 test('a port that cannot be is refused', async () => {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { extname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { QLoraError } from '@qlorajs/errors';
@@ -76,8 +76,16 @@ export async function createSite(page: string): Promise<Hono> {
     const file = fileOf(page, req.path);
     if (file === null || (await kindOf(file)) !== 'file')
       return body('there is no such file', 404, headers);
-    const bytes = await readFile(file);
+    const { size, mtimeMs } = await stat(file);
+    const tag = `"${size}-${Math.floor(mtimeMs)}"`;
     const type = TYPES[extname(file)] ?? 'application/octet-stream';
-    return body(bytes, 200, { ...headers, 'Content-Type': type });
+    const told = { ...headers, 'Content-Type': type, ETag: tag, 'Accept-Ranges': 'bytes' };
+    if (req.header('If-None-Match') === tag) return body(null, 304, told);
+    const [, from = '0'] = /^bytes=(\d+)-$/.exec(req.header('Range') ?? '') ?? [];
+    const start = Number(from);
+    if (start === 0) return body(await readFile(file), 200, told);
+    if (start >= size) return body(null, 416, { ...told, 'Content-Range': `bytes */${size}` });
+    const range = { ...told, 'Content-Range': `bytes ${start}-${size - 1}/${size}` };
+    return body((await readFile(file)).subarray(start), 206, range);
   });
 }
