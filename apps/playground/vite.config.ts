@@ -42,13 +42,23 @@ function models(): Plugin {
   };
 }
 
+/** re2js comes when a pattern is met: everyone but its stand-in gets the stand-in. */
+function lateRe2(): Plugin {
+  const standIn = fileURLToPath(new URL('src/worker/re2js.ts', import.meta.url));
+  return {
+    name: 'late-re2',
+    enforce: 'pre',
+    resolveId: (source, importer) =>
+      source === 're2js' && importer !== standIn ? standIn : undefined,
+  };
+}
+
 export default defineConfig({
   base: './',
   resolve: {
-    alias: { re2js: fileURLToPath(new URL('src/worker/re2js.ts', import.meta.url)) },
     conditions: ['@qlorajs/source', 'browser', 'module', 'import', 'default'],
   },
-  worker: { format: 'es' },
+  worker: { format: 'es', plugins: () => [lateRe2()] },
   build: { target: 'es2022', chunkSizeWarningLimit: 1000, assetsInlineLimit: 0 },
   server: {
     headers: {
@@ -56,5 +66,5 @@ export default defineConfig({
       'Cross-Origin-Embedder-Policy': 'require-corp',
     },
   },
-  plugins: [models()],
+  plugins: [lateRe2(), models()],
 });

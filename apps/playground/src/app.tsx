@@ -1,7 +1,16 @@
 import { effect, signal } from '@preact/signals';
 import { ChatView } from './chat/chat-view.js';
 import { DeviceView } from './device-view.js';
-import { baseInfo, dismiss, engineInfo, notices, progress, voices } from './state/engine.js';
+import {
+  baseInfo,
+  dismiss,
+  engine,
+  engineInfo,
+  isStoppable,
+  notices,
+  progress,
+  voices,
+} from './state/engine.js';
 import { TABS, type Tab, tab } from './state/tab.js';
 import { formatBytes, language, type Theme, theme, words } from './text/index.js';
 
@@ -13,11 +22,11 @@ function Notices() {
         <div key={id} class={`notice ${kind}`} role={kind === 'error' ? 'alert' : 'status'}>
           <div>
             {kind === 'error' && <strong>{errors.title}. </strong>}
-            {text}
+            {text()}
             {detail && (
               <details>
                 <summary>{errors.detail}</summary>
-                <small>{detail}</small>
+                <small lang="en">{detail}</small>
               </details>
             )}
           </div>
@@ -31,18 +40,32 @@ function Notices() {
 }
 
 function Status() {
-  const { loadingEngine, fetching, downloading, loading, ready } = words.value;
+  const { loadingEngine, fetching, downloading, downloaded, loading, ready } = words.value;
+  const { stopLoading, noModel } = words.value;
   const now = progress.value;
   const base = baseInfo.value;
   if (now) {
     const text = { fetching, downloading, loading, engine: loadingEngine }[now.what] ?? loading;
+    const bytes = now.total && downloaded(formatBytes(now.done ?? 0), formatBytes(now.total));
     return (
-      <p class="status" role="status" data-testid="loading">
-        {text} <progress max={1} value={now.share} aria-label={text} />
-      </p>
+      <div class="status">
+        <p role="status" data-testid="loading">
+          {bytes || text} <progress max={1} value={now.share} aria-label={text} />
+        </p>
+        {isStoppable.value && (
+          <button type="button" onClick={() => engine.stopLoading()}>
+            {stopLoading}
+          </button>
+        )}
+      </div>
     );
   }
-  if (!base) return <p class="status" />;
+  if (!base)
+    return (
+      <p class="status" role="status">
+        {engineInfo.value && noModel}
+      </p>
+    );
   return (
     <p class="status" role="status" data-testid="ready" data-voices={voices.value.length}>
       {ready(base.name, formatBytes(base.bytes), engineInfo.value?.name ?? '')}
@@ -110,8 +133,12 @@ function Preferences() {
           language.value = currentTarget.value === 'es' ? 'es' : 'en';
         }}
       >
-        <option value="en">English</option>
-        <option value="es">Español</option>
+        <option value="en" lang="en">
+          English
+        </option>
+        <option value="es" lang="es">
+          Español
+        </option>
       </select>
       <select
         aria-label={themeLabel}

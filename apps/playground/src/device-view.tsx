@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import { BACKENDS, type StorageReport } from './protocol.js';
 import { attempt, engine, engineInfo } from './state/engine.js';
-import { formatBytes, words } from './text/index.js';
+import { explain } from './text/explain.js';
+import { formatBytes, language, words } from './text/index.js';
 
 const BYTES = /bytes|memoryLimit/i;
 
@@ -19,8 +20,10 @@ function Facts({ title, facts }: { title: string; facts: Readonly<Record<string,
         <tbody>
           {Object.entries(facts).map(([name, value]) => (
             <tr key={name}>
-              <th scope="row">{name}</th>
-              <td>{shown(name, value)}</td>
+              <th scope="row">
+                <code>{name}</code>
+              </th>
+              <td translate={typeof value === 'boolean'}>{shown(name, value)}</td>
             </tr>
           ))}
         </tbody>
@@ -32,9 +35,21 @@ function Facts({ title, facts }: { title: string; facts: Readonly<Record<string,
 function Engines() {
   const { device } = words.value;
   const info = engineInfo.value!;
-  const refusals = new Map(info.tried.map(({ name, refused }) => [name, refused]));
-  const state = (name: string) =>
-    refusals.has(name) ? (refusals.get(name) ?? device.inUse) : device.notTried;
+  const tried = new Map(info.tried.map(({ name, refused }) => [name, refused]));
+  const state = (name: string) => {
+    const refused = tried.get(name);
+    if (refused === undefined) return device.notTried;
+    if (refused === null) return device.inUse;
+    return (
+      <>
+        {explain(refused.code, {}, language.value)}
+        <br />
+        <small class="muted" lang="en">
+          {refused.message}
+        </small>
+      </>
+    );
+  };
   return (
     <section class="card" aria-label={device.engine}>
       <h2>{device.engine}</h2>

@@ -2,9 +2,11 @@ import type { Segment } from '@qlorajs/dataset';
 import type {
   GenerationSettings,
   HistoryEntry,
+  LoadingPlan,
   StepRecord,
   TrainingOptions,
 } from '@qlorajs/session';
+import type { PlainError } from './rpc.js';
 
 /** What `?backend=` may say; `wasm1` is the CPU engine on one thread. */
 export const BACKENDS = ['auto', 'webgpu', 'wasm', 'wasm1', 'gpujs'] as const;
@@ -13,8 +15,8 @@ export type BackendChoice = (typeof BACKENDS)[number];
 /** An engine that was tried. */
 export interface TriedEngine {
   readonly name: string;
-  /** null: it is the one in use. */
-  readonly refused: string | null;
+  /** Why it does not start; null: it is the one in use. */
+  readonly refused: PlainError | null;
 }
 
 export interface EngineInfo {
@@ -133,8 +135,19 @@ interface RunDetail extends RunInfo {
   readonly samples: readonly Sample[];
 }
 
+/** How far something is. */
+export interface Progress {
+  readonly what: string;
+  readonly share: number;
+  /** Bytes that are there, of how many, where they are counted. */
+  readonly done?: number;
+  readonly total?: number;
+}
+
 export type EngineEvent =
-  | { readonly type: 'progress'; readonly what: string; readonly share: number }
+  | ({ readonly type: 'progress' } & Progress)
+  | { readonly type: 'planned'; readonly name: string; readonly plan: LoadingPlan }
+  | { readonly type: 'failed'; readonly error: PlainError }
   | { readonly type: 'text'; readonly slot: string; readonly text: string }
   | { readonly type: 'warning'; readonly text: string }
   | { readonly type: 'run'; readonly run: RunInfo }
@@ -201,6 +214,10 @@ export interface StorageReport {
 export interface EngineApi {
   open(backend: BackendChoice): Promise<EngineInfo>;
   loadBase(choice: BaseChoice): Promise<{ base: BaseInfo; voices: VoiceInfo[] }>;
+  /** Ends loading, with what came of a download kept. */
+  stopLoading(): void;
+  /** The base that answers now; null: none is loaded. */
+  loaded(): { base: BaseInfo | null; voices: VoiceInfo[] };
   addShipped(name: string): Promise<VoiceInfo>;
   addAdapter(name: string, files: readonly NamedFile[]): Promise<VoiceInfo>;
   say(voice: string, text: string, settings: GenerationSettings): Promise<Said>;

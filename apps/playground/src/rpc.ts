@@ -38,7 +38,8 @@ interface Port {
   addEventListener(type: 'message', listener: (event: MessageEvent) => void): void;
 }
 
-function plain(error: unknown): PlainError {
+/** An error as data. */
+export function plain(error: unknown): PlainError {
   const { code, message, details } = error as Partial<PlainError>;
   return {
     code: typeof code === 'string' ? code : 'UNEXPECTED',

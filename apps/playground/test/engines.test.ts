@@ -209,7 +209,7 @@ describe.skipIf(!path)(
       await page.goto(`${site.url}/?backend=webgpu`);
       await page
         .getByRole('alert')
-        .getByText(/Este motor no arranca/)
+        .getByText(/no tiene WebGPU/)
         .waitFor();
       await page.close();
     });

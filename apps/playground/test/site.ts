@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -13,23 +14,30 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 export const artefacts = join(root, 'artefacts');
 mkdirSync(artefacts, { recursive: true });
 
-const page = join(root, 'node_modules/.page');
+/** Each test file builds its own: they may run at one time. */
+const page = process.env.PLAYGROUND_BUILT ?? mkdtempSync(join(tmpdir(), 'qlora-page-'));
 
 /** Builds the page from the sources and serves it as `qlora playground` does. */
-export async function serveBuilt(): Promise<Listening> {
-  const outDir = process.env.PLAYGROUND_BUILT ?? page;
+export async function serveBuilt(
+  change: (site: Hono) => Hono = (site) => site,
+): Promise<Listening> {
   if (!process.env.PLAYGROUND_BUILT) {
     const before = process.env.NODE_ENV;
     process.env.NODE_ENV = 'production';
-    await build({ root, logLevel: 'error', build: { outDir, emptyOutDir: true } });
+    await build({ root, logLevel: 'error', build: { outDir: page, emptyOutDir: true } });
     process.env.NODE_ENV = before;
   }
-  return listen(await createSite(outDir), '127.0.0.1', 0);
+  const site = await listen(change(await createSite(page)), '127.0.0.1', 0);
+  const close = async () => {
+    await site.close();
+    if (!process.env.PLAYGROUND_BUILT) rmSync(page, { recursive: true, force: true });
+  };
+  return { ...site, close };
 }
 
 /** Bytes of files of the built page, gzipped. */
 export function gzippedBytes(files: Iterable<string>): number {
-  const assets = join(process.env.PLAYGROUND_BUILT ?? page, 'assets');
+  const assets = join(page, 'assets');
   return [...files].reduce(
     (sum, file) => sum + gzipSync(readFileSync(join(assets, file)), { level: 9 }).length,
     0,
@@ -38,7 +46,7 @@ export function gzippedBytes(files: Iterable<string>): number {
 
 /** Names of the page's scripts and styles, but for gpu.js and its engine, which few visits load. */
 export function bundleFiles(): string[] {
-  const assets = join(process.env.PLAYGROUND_BUILT ?? page, 'assets');
+  const assets = join(page, 'assets');
   return readdirSync(assets).filter(
     (file) =>
       /\.(js|css)$/.test(file) &&

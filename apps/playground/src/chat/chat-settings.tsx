@@ -1,9 +1,9 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import { addAdapter, settings } from '../state/chat.js';
-import { engine, loadBase, progress } from '../state/engine.js';
+import { engine, loadBase, planned, progress } from '../state/engine.js';
 import { isActive } from '../state/training.js';
-import { words } from '../text/index.js';
+import { formatBytes, words } from '../text/index.js';
 import { DropZone } from '../ui/drop-zone.js';
 import { NumberField, TextField } from '../ui/field.js';
 
@@ -78,6 +78,20 @@ function Sampling() {
   );
 }
 
+/** What the base takes that is loaded, or about to be. */
+function Takes() {
+  const { chat } = words.value;
+  if (!planned.value) return null;
+  const { name, plan } = planned.value;
+  const { weightBytes, peakBytes, budgetBytes } = plan;
+  return (
+    <p data-testid="takes">
+      {chat.takes(name, formatBytes(weightBytes), formatBytes(peakBytes - weightBytes))}
+      {budgetBytes !== null && chat.takesOf(formatBytes(budgetBytes))}.
+    </p>
+  );
+}
+
 function Model() {
   const { chat } = words.value;
   const [address, setAddress] = useState('microsoft/phi-2');
@@ -95,6 +109,7 @@ function Model() {
     <details class="card">
       <summary>{chat.model}</summary>
       <p class="muted">{chat.modelHelp}</p>
+      <Takes />
       <div class="row">
         <button type="button" disabled={isBusy} onClick={() => loadBase({ kind: 'phi-nano' })}>
           {chat.loadNano}
@@ -123,7 +138,7 @@ function Model() {
         class="row"
         onSubmit={(event) => {
           event.preventDefault();
-          void loadBase({ kind: 'url', url: new URL(address, resolveBase(address)).href });
+          void loadBase({ kind: 'url', url: absolute(address) });
         }}
       >
         <TextField label={chat.hub} value={address} onChange={setAddress} />
@@ -135,9 +150,9 @@ function Model() {
   );
 }
 
-/** A hub id is an address on the hub; `./folder/` is one beside this page. */
-function resolveBase(address: string): string {
-  return /^\.{0,2}\//.test(address) ? document.baseURI : 'https://huggingface.co/';
+/** `./folder/` lies beside this page; a hub id or an address stays what it is. */
+function absolute(address: string): string {
+  return /^\.{0,2}\//.test(address) ? new URL(address, document.baseURI).href : address;
 }
 
 export function ChatSettings() {

@@ -39,7 +39,9 @@ function Bubble({ exchange }: { exchange: Exchange }) {
       <div class={exchange.answers.length > 1 ? 'sides' : ''}>
         {exchange.answers.map(({ voice: name, text, said }) => (
           <div class="bubble" key={name} data-testid="answer" data-done={said !== null}>
-            <span class="who">{name}</span>
+            <span class="who" translate={false}>
+              {name}
+            </span>
             <p>{text || (said === null ? '…' : '')}</p>
             {said && (
               <small class="muted">
@@ -63,7 +65,7 @@ function Suggestions() {
       <p class="muted">{words.value.chat.suggestions}</p>
       <div class="row">
         {questions.map((each) => (
-          <button type="button" class="chip" key={each} onClick={() => ask(each)}>
+          <button type="button" class="chip" lang="es" key={each} onClick={() => ask(each)}>
             {each}
           </button>
         ))}

@@ -90,5 +90,5 @@ export async function addAdapter(
   if (!added) return;
   addVoice(added);
   choose(added.name);
-  tell(words.value.chat.added(added.name));
+  tell(() => words.value.chat.added(added.name));
 }

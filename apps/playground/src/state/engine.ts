@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import type { LoadingPlan } from '@qlorajs/session';
 import {
   BACKENDS,
   type BackendChoice,
@@ -7,11 +8,12 @@ import {
   type EngineApi,
   type EngineEvent,
   type EngineInfo,
+  type Progress,
   type VoiceInfo,
 } from '../protocol.js';
 import { connect, type PlainError } from '../rpc.js';
 import { explain } from '../text/explain.js';
-import { language } from '../text/index.js';
+import { language, words } from '../text/index.js';
 
 type Listener = (event: EngineEvent) => void;
 const listeners = new Set<Listener>();
@@ -35,22 +37,31 @@ export const engineInfo = signal<EngineInfo | null>(null);
 export const baseInfo = signal<BaseInfo | null>(null);
 export const voices = signal<readonly VoiceInfo[]>([]);
 /** What is being loaded, and how much of it is there; null: nothing. */
-export const progress = signal<{ readonly what: string; readonly share: number } | null>(null);
+export const progress = signal<Progress | null>(null);
+/** Whether a reader may stop what is being loaded. */
+export const isStoppable = signal(false);
+/** What the base that is loaded, or being loaded, takes. */
+export const planned = signal<{ readonly name: string; readonly plan: LoadingPlan } | null>(null);
 
 /** A message on top of the page. */
 export interface Notice {
   readonly id: number;
   readonly kind: 'error' | 'info';
-  readonly text: string;
+  /** In the language that the page has then. */
+  readonly text: () => string;
   readonly detail: string | null;
 }
 
 export const notices = signal<readonly Notice[]>([]);
 let lastNotice = 0;
 
-export function tell(text: string, kind: Notice['kind'] = 'info', detail: string | null = null) {
+export function tell(
+  text: () => string,
+  kind: Notice['kind'] = 'info',
+  detail: string | null = null,
+) {
   const notice = { id: ++lastNotice, kind, text, detail };
-  notices.value = [...notices.value.filter((each) => each.text !== text), notice].slice(-4);
+  notices.value = [...notices.value.filter((each) => each.text() !== text()), notice].slice(-4);
 }
 
 export function dismiss(id: number): void {
@@ -59,9 +70,8 @@ export function dismiss(id: number): void {
 
 /** Says what went wrong in a student's words, with the full message beside them. */
 function tellError(error: unknown): void {
-  const { code = 'UNEXPECTED', message } = error as Partial<PlainError> & Error;
-  const words = explain(code, language.value);
-  tell(words ?? message, 'error', words === null ? null : `${message} [${code}]`);
+  const { code = 'UNEXPECTED', message, details = {} } = error as Partial<PlainError> & Error;
+  tell(() => explain(code, details, language.value), 'error', `${message} [${code}]`);
 }
 
 /** Runs work whose failure is told; returns null then. */
@@ -76,10 +86,12 @@ export async function attempt<T>(work: () => Promise<T>): Promise<T | null> {
 
 onEngine((event) => {
   if (event.type === 'progress') progress.value = event;
-  if (event.type === 'warning') tell(event.text);
+  if (event.type === 'planned') planned.value = event;
+  if (event.type === 'failed') tellError(event.error);
+  if (event.type === 'warning') tell(() => words.value.errors.warning, 'info', event.text);
 });
 
-worker.addEventListener('error', ({ message }) => tell(message, 'error'));
+worker.addEventListener('error', ({ message }) => tellError({ message }));
 
 function askedBackend(): BackendChoice {
   const asked = new URLSearchParams(location.search).get('backend');
@@ -91,9 +103,16 @@ const SHIPPED = ['tutor', 'sql', 'stories'] as const;
 
 export async function loadBase(choice: BaseChoice): Promise<void> {
   progress.value = { what: 'loading', share: 0 };
+  isStoppable.value = choice.kind !== 'phi-nano';
   const loaded = await attempt(() => engine.loadBase(choice));
   progress.value = null;
-  if (!loaded) return;
+  if (!loaded) {
+    // It may have taken the one before it along.
+    const left = await engine.loaded();
+    baseInfo.value = left.base;
+    voices.value = left.voices;
+    return;
+  }
   baseInfo.value = loaded.base;
   voices.value = loaded.voices;
   if (choice.kind !== 'phi-nano') return;

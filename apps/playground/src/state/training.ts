@@ -1,4 +1,4 @@
-import { batch, computed, signal } from '@preact/signals';
+import { batch, computed, effect, signal, untracked } from '@preact/signals';
 import {
   type HistoryEntry,
   type StepRecord,
@@ -14,14 +14,15 @@ import type {
   RunOptions,
   Sample,
 } from '../protocol.js';
-import { addVoice, attempt, engine, onEngine } from './engine.js';
+import { words } from '../text/index.js';
+import { addVoice, attempt, baseInfo, engine, onEngine } from './engine.js';
 import { saveFile } from './files.js';
 
 const DEFAULTS: RunOptions = {
   ...withDefaults(trainingOptions, {
     base: 'phi-nano',
     data: '',
-    out: 'mi-adaptador',
+    out: words.value.train.defaultName,
     perDeviceTrainBatchSize: 2,
     learningRate: 1e-3,
     numTrainEpochs: 3,
@@ -52,10 +53,19 @@ export function setOption<K extends keyof RunOptions>(key: K, value: RunOptions[
   plan.value = null;
 }
 
-export async function openData(name: string, file: Blob): Promise<void> {
+function forgetData(): void {
   report.value = null;
   preview.value = null;
   plan.value = null;
+}
+
+// Another model reads a file otherwise, or not at all.
+effect(() => {
+  if (baseInfo.value !== undefined) untracked(forgetData);
+});
+
+export async function openData(name: string, file: Blob): Promise<void> {
+  forgetData();
   report.value = await attempt(() => engine.checkData(name, file, options.value));
   const first = report.value?.lines[0];
   if (first !== undefined) await showRow(first);

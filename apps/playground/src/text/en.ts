@@ -12,6 +12,9 @@ export const en = {
   loadingEngine: 'Starting the engine…',
   fetching: 'Fetching the model…',
   downloading: 'Downloading the model…',
+  downloaded: (done: string, total: string) => `Downloading the model… ${done} of ${total}`,
+  stopLoading: 'Stop loading',
+  noModel: 'No model is loaded: choose one in Chat, under Model.',
   loading: 'Loading the model…',
   ready: (name: string, bytes: string, engine: string) => `${name}, ${bytes} on ${engine}`,
   chat: {
@@ -43,7 +46,10 @@ export const en = {
     added: (name: string) => `${name} is ready to answer.`,
     model: 'Model',
     modelHelp:
-      'phi-nano comes with the page. Phi-2 (2.7 billion parameters, 5.6 GB) can come from a folder on this computer or from the Hub; it is kept in 4 bits (about 1.9 GB) for the next visit.',
+      'phi-nano comes with the page. Phi-2 (2.7 billion parameters, 5.6 GB) can come from a folder on this computer or from the Hub; it is kept in 4 bits (about 1.9 GB) for the next visit, and takes 3.7 GB of memory with a full conversation.',
+    takes: (name: string, weights: string, context: string) =>
+      `${name} takes ${weights} of memory, and up to ${context} more while it answers in a long conversation`,
+    takesOf: (budget: string) => `, of ${budget} that this engine may take`,
     loadNano: 'Use phi-nano',
     loadFolder: 'Load a model folder',
     loadUrl: 'Download',
@@ -84,6 +90,7 @@ export const en = {
     options: 'Options',
     advanced: 'More options',
     name: 'Name of the adapter',
+    defaultName: 'my-adapter',
     plan: 'Memory and time',
     planButton: 'Estimate',
     peak: (peak: string) => `At most ${peak} of memory`,
@@ -96,6 +103,7 @@ export const en = {
     pause: 'Pause',
     resume: 'Resume',
     cancel: 'Cancel',
+    stepColumn: 'Step',
     step: (step: number, total: number) => `Step ${step} of ${total}`,
     left: (time: string) => `${time} left`,
     loss: 'Loss',
@@ -146,6 +154,31 @@ export const en = {
     sample_steps: 'Steps between two samples (0: none)',
     sample_prompt: 'Question of the samples',
   },
+  /** Options that a plan may change. */
+  changes: {
+    perDeviceTrainBatchSize: 'Rows at one time',
+    gradientAccumulationSteps: 'Rounds of rows a step',
+    gradientCheckpointing: 'Compute blocks twice (gradient_checkpointing)',
+    optim: 'Optimizer',
+    baseOffload: 'Keep the base outside of the device (base_offload)',
+  },
+  /** What memory is taken by. */
+  parts: {
+    codes: 'Weights in 4 bits',
+    scales: 'Scales of the 4 bits',
+    embedding: 'Embedding',
+    head: 'Head',
+    states: 'Optimizer',
+    gradients: 'Gradients',
+    adapter: 'The adapter',
+    base_pages: 'Blocks of the base',
+    checkpoints: 'Inputs of the blocks',
+    activations: 'Values between layers',
+    logits: 'Scores of the tokens',
+    base_other: 'Other weights',
+    scratch: 'Scratch',
+    workspace: 'One block at work',
+  } as Readonly<Record<string, string>>,
   inside: {
     tokens: 'Template and tokens',
     tokensHelp:
@@ -203,7 +236,7 @@ export const en = {
   errors: {
     title: 'That did not work',
     detail: 'Details',
-    dropped: 'This file cannot be used here',
+    warning: 'The engine remarks on something',
   },
 };
 

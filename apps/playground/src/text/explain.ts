@@ -1,6 +1,11 @@
+import { formatBytes } from '@qlorajs/session';
 import type { Language } from './index.js';
 
-type Explanation = Readonly<Record<Language, string>>;
+/** Numbers of an error, for its sentence. */
+type Details = Readonly<Record<string, unknown>>;
+type Explanation = Readonly<Record<Language, string | ((details: Details) => string)>>;
+
+const bytes = (value: unknown) => formatBytes(Number(value));
 
 /** What an error means to a student, by the beginning of its code; the first that matches counts. */
 const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
@@ -51,6 +56,20 @@ const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
     {
       en: 'An adapter needs two files: adapter_config.json and adapter_model.safetensors. Drop both together, or the whole folder.',
       es: 'Un adaptador necesita dos archivos: adapter_config.json y adapter_model.safetensors. Suéltalos juntos, o la carpeta entera.',
+    },
+  ],
+  [
+    /^LORA_NONE/,
+    {
+      en: 'The base model has no adapter to look into. Choose an adapter.',
+      es: 'El modelo base no tiene adaptador que mirar. Elige un adaptador.',
+    },
+  ],
+  [
+    /^LORA_PATTERN/,
+    {
+      en: 'The adapter names its layers with a pattern that cannot be read here.',
+      es: 'El adaptador nombra sus capas con un patrón que aquí no se puede leer.',
     },
   ],
   [
@@ -110,6 +129,27 @@ const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
     },
   ],
   [
+    /^(PHI|BLOCKWISE|NF4)_NOT_FINITE/,
+    {
+      en: 'The weights hold values that are no numbers: the file is damaged, or they overflowed when they were saved. Get it again.',
+      es: 'Los pesos tienen valores que no son números: el archivo está dañado o se desbordaron al guardarse. Consíguelo otra vez.',
+    },
+  ],
+  [
+    /^NF4_ALREADY/,
+    {
+      en: 'This model came in 4 bits, so there are no original weights to compare with. Load phi-nano, or the model from its files.',
+      es: 'Este modelo llegó en 4 bits: no están los pesos originales con que comparar. Carga phi-nano, o el modelo desde sus archivos.',
+    },
+  ],
+  [
+    /^(NF4|BLOCKWISE|QUANTIZATION)_/,
+    {
+      en: 'The model is stored in 4 bits in a way that is damaged or not known here. Load it in 16 bits.',
+      es: 'El modelo está guardado en 4 bits de una forma dañada o desconocida aquí. Cárgalo en 16 bits.',
+    },
+  ],
+  [
     /^PHI_CONTEXT/,
     {
       en: 'That is longer than the model can read at once. Make it shorter or start a new chat.',
@@ -152,10 +192,77 @@ const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
     },
   ],
   [
+    /^WEBGPU_SOFTWARE/,
+    {
+      en: 'This computer has no graphics card that the browser may use: WebGPU would run in software, slower than the CPU engine.',
+      es: 'Este equipo no tiene una tarjeta gráfica que el navegador pueda usar: WebGPU iría por software, más lento que el motor de CPU.',
+    },
+  ],
+  [
+    /^WEBGPU_NO_/,
+    {
+      en: 'This browser, or this computer, has no WebGPU for it.',
+      es: 'Este navegador, o este equipo, no tiene WebGPU para esto.',
+    },
+  ],
+  [
+    /^COMPUTE_WORKERS/,
+    {
+      en: 'Threads need a page that is isolated from others. Reload it once, or open it with qlora playground.',
+      es: 'Los hilos necesitan una página aislada de otras. Recárgala una vez, o ábrela con qlora playground.',
+    },
+  ],
+  [
+    /^COMPUTE_NO_(RELAXED_)?SIMD/,
+    {
+      en: 'This browser has no WebAssembly SIMD. Update it.',
+      es: 'Este navegador no tiene WebAssembly SIMD. Actualízalo.',
+    },
+  ],
+  [
+    /^GPUJS_NO_WEBGL/,
+    {
+      en: 'This browser gives no WebGL2 with float textures. Update it, or allow hardware acceleration.',
+      es: 'Este navegador no da WebGL2 con texturas de coma flotante. Actualízalo o permite la aceleración por hardware.',
+    },
+  ],
+  [
     /^(NO_ENGINE|WEBGPU_|GPUJS_|COMPUTE_(WORKERS|NO_SIMD))/,
     {
       en: 'This engine does not start in this browser. Choose another one on the Device page.',
       es: 'Este motor no arranca en este navegador. Elige otro en la página Equipo.',
+    },
+  ],
+  [
+    /^PLAN_BASE/,
+    {
+      en: ({ peakBytes, budgetBytes }) =>
+        `This model is too large for this engine: with a full conversation it takes ${bytes(peakBytes)} of memory, and the engine has ${bytes(budgetBytes)}. Choose a smaller model, or another engine (Device).`,
+      es: ({ peakBytes, budgetBytes }) =>
+        `Este modelo es demasiado grande para este motor: con una conversación llena ocupa ${bytes(peakBytes)} de memoria, y el motor tiene ${bytes(budgetBytes)}. Elige un modelo más pequeño u otro motor (Equipo).`,
+    },
+  ],
+  [
+    /^STORAGE_ROOM/,
+    {
+      en: ({ needed, free }) =>
+        `This takes ${bytes(needed)} of the browser’s storage, which has ${bytes(free)} left. Delete old runs or kept models, or free space on the disk.`,
+      es: ({ needed, free }) =>
+        `Esto ocupa ${bytes(needed)} del almacenamiento del navegador, al que le quedan ${bytes(free)}. Borra entrenamientos o modelos guardados, o libera espacio en el disco.`,
+    },
+  ],
+  [
+    /^NOT_KEPT/,
+    {
+      en: 'The model can be used, but the browser has no room to keep it for the next visit.',
+      es: 'El modelo se puede usar, pero el navegador no tiene sitio para guardarlo para la próxima visita.',
+    },
+  ],
+  [
+    /^LOADING_STOPPED/,
+    {
+      en: 'Loading was stopped. What came of a download is kept: the next one goes on from there.',
+      es: 'Se paró la carga. Lo que llegó de una descarga se conserva: la próxima sigue desde ahí.',
     },
   ],
   [
@@ -173,7 +280,35 @@ const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
     },
   ],
   [
-    /^(FETCH|DOWNLOAD)_FAILED/,
+    /^HUB_(NOT_FOUND|ACCESS)/,
+    {
+      en: 'The Hub gives no such model to everybody. Check the name, or download it elsewhere and load its folder.',
+      es: 'El Hub no da ese modelo a todo el mundo. Revisa el nombre, o descárgalo aparte y carga su carpeta.',
+    },
+  ],
+  [
+    /^HUB_NO_SAFETENSORS/,
+    {
+      en: 'This model has no weights in safetensors, the only form that is safe to load.',
+      es: 'Este modelo no tiene pesos en safetensors, la única forma que se puede cargar sin riesgo.',
+    },
+  ],
+  [
+    /^HUB_DAMAGED/,
+    {
+      en: 'A file came damaged twice, so it was thrown away. Try again later.',
+      es: 'Un archivo llegó dañado dos veces y se descartó. Inténtalo más tarde.',
+    },
+  ],
+  [
+    /^HUB_BUSY/,
+    {
+      en: 'Another tab of this browser downloads this model. Wait for it, or close it.',
+      es: 'Otra pestaña de este navegador está descargando este modelo. Espera, o ciérrala.',
+    },
+  ],
+  [
+    /^((FETCH|DOWNLOAD)_FAILED|HUB_(INTERRUPTED|UNREACHABLE|ANSWER))/,
     {
       en: 'The files did not come. Check the connection and try again: what came is kept.',
       es: 'Los archivos no llegaron. Revisa la conexión e inténtalo otra vez: lo que llegó se conserva.',
@@ -201,6 +336,34 @@ const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
     },
   ],
   [
+    /^(CHECKPOINT_BROKEN|OPTIMIZER_|RUN_MISSING)/,
+    {
+      en: 'What was saved of this run cannot be read any more. Delete it, and start a new one.',
+      es: 'Lo guardado de este entrenamiento ya no se puede leer. Bórralo y empieza otro.',
+    },
+  ],
+  [
+    /^NO_BASE/,
+    {
+      en: 'No model is loaded. Choose one in Chat, under Model.',
+      es: 'No hay ningún modelo cargado. Elige uno en Chat, en Modelo.',
+    },
+  ],
+  [
+    /^NO_DATA/,
+    {
+      en: 'No data file is open. Drop one first.',
+      es: 'No hay ningún archivo de datos abierto. Suelta uno antes.',
+    },
+  ],
+  [
+    /^CHAT_VOICE/,
+    {
+      en: 'No adapter has this name any more. Choose another one.',
+      es: 'Ya no hay ningún adaptador con ese nombre. Elige otro.',
+    },
+  ],
+  [
     /^BUSY/,
     {
       en: 'The engine is busy. Pause or stop what it does first.',
@@ -223,7 +386,14 @@ const EXPLANATIONS: readonly (readonly [RegExp, Explanation])[] = [
   ],
 ];
 
-/** A sentence for a student; null where the message itself must do. */
-export function explain(code: string, language: Language): string | null {
-  return EXPLANATIONS.find(([pattern]) => pattern.test(code))?.[1][language] ?? null;
+const UNEXPECTED: Readonly<Record<Language, string>> = {
+  en: 'This was not foreseen. What it says is under Details.',
+  es: 'Esto no estaba previsto. Lo que dice está en Detalles.',
+};
+
+/** A sentence for a student; the message itself stands beside it. */
+export function explain(code: string, details: Details, language: Language): string {
+  const found = EXPLANATIONS.find(([pattern]) => pattern.test(code));
+  const said = (found?.[1] ?? UNEXPECTED)[language];
+  return typeof said === 'function' ? said(details) : said;
 }

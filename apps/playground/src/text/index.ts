@@ -36,6 +36,16 @@ export const theme = signal<Theme>(
   keptTheme === 'light' || keptTheme === 'dark' ? keptTheme : 'system',
 );
 
+const system = matchMedia('(prefers-color-scheme: dark)');
+const isSystemDark = signal(system.matches);
+system.addEventListener('change', ({ matches }) => {
+  isSystemDark.value = matches;
+});
+/** What the theme comes to. */
+export const isDark = computed(() =>
+  theme.value === 'system' ? isSystemDark.value : theme.value === 'dark',
+);
+
 effect(() => {
   document.documentElement.lang = language.value;
   store('language', language.value);

@@ -13,9 +13,9 @@ function BadRows({ errors }: Pick<DataReport, 'errors'>) {
       <ol class="plain" data-testid="bad-rows">
         {errors.slice(0, SHOWN).map(({ line, message, code, source }) => (
           <li key={`${line}-${message}`}>
-            <strong>{train.line(line)}</strong> {explain(code, language.value)}
+            <strong>{train.line(line)}</strong> {explain(code, {}, language.value)}
             <br />
-            <small>{message}</small>
+            <small lang="en">{message}</small>
             <pre class="source">{source}</pre>
           </li>
         ))}

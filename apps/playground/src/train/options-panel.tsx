@@ -90,17 +90,24 @@ function Advanced() {
   );
 }
 
-/** The device's own limits, where it tells them. */
+/** The adapter's own limits, where it tells them, by their names in WebGPU. */
 function limits(): string {
-  const { maxBufferBytes, maxBindingBytes, memoryLimit, maxCells } = engineInfo.value?.info ?? {};
+  const { maxBufferBytes, maxBindingBytes, maxCells } = engineInfo.value?.info ?? {};
   return [
-    ...(memoryLimit ? [`memory ≤ ${formatBytes(Number(memoryLimit))}`] : []),
     ...(maxBufferBytes ? [`maxBufferSize ${formatBytes(Number(maxBufferBytes))}`] : []),
     ...(maxBindingBytes
       ? [`maxStorageBufferBindingSize ${formatBytes(Number(maxBindingBytes))}`]
       : []),
-    ...(maxCells ? [`${Number(maxCells)} cells a texture`] : []),
+    ...(maxCells ? [`maxCells ${Number(maxCells)}`] : []),
   ].join(' · ');
+}
+
+/** A change by the labels of its options, with their new values. */
+function changeText(change: Partial<RunOptions>): string {
+  const named = words.value.changes as Readonly<Record<string, string>>;
+  return Object.entries(change)
+    .map(([key, value]) => (value === true ? named[key] : `${named[key]}: ${value}`))
+    .join(', ');
 }
 
 function Plan() {
@@ -116,15 +123,22 @@ function Plan() {
         <strong>{fits ? train.fits : train.fitsNot}</strong>{' '}
         {train.about(formatDuration(seconds), steps)}.
       </p>
-      <small class="muted">{limits()}</small>
+      <small class="muted" translate={false}>
+        {limits()}
+      </small>
       <table>
         <tbody>
           {Object.entries(parts).map(([part, bytes]) => (
             <tr key={part}>
-              <th scope="row">{part}</th>
+              <th scope="row">{words.value.parts[part] ?? part}</th>
               <td>{formatBytes(bytes)}</td>
               <td class="wide">
-                <meter min={0} max={peakBytes} value={bytes} aria-label={part} />
+                <meter
+                  min={0}
+                  max={peakBytes}
+                  value={bytes}
+                  aria-label={words.value.parts[part] ?? part}
+                />
               </td>
             </tr>
           ))}
@@ -143,7 +157,7 @@ function Plan() {
                     void makePlan();
                   }}
                 >
-                  {text}
+                  {changeText(change)}
                 </button>
               </li>
             ))}

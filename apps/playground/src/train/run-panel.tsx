@@ -79,7 +79,7 @@ function Steps() {
         <table>
           <thead>
             <tr>
-              <th scope="col">step</th>
+              <th scope="col">{train.stepColumn}</th>
               <th scope="col">{train.loss}</th>
               <th scope="col">{train.rate}</th>
               <th scope="col">{train.speed}</th>
@@ -129,7 +129,7 @@ export function RunPanel() {
             {samples.value.map(({ step: at, text }) => (
               <li key={at}>
                 <small class="muted">{train.sampleAt(at)}</small>
-                <p>{text}</p>
+                <p translate={false}>{text}</p>
               </li>
             ))}
           </ol>

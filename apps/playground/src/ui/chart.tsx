@@ -1,9 +1,29 @@
 import 'uplot/dist/uPlot.min.css';
 import { useEffect, useRef } from 'preact/hooks';
 import UPlot from 'uplot';
-import { theme } from '../text/index.js';
+import { isDark } from '../text/index.js';
 
 const HEIGHT = 190;
+
+/** A colour of the page as a canvas takes it: of the theme that is shown. */
+function colourOf(element: HTMLElement, name: string): string {
+  const before = element.style.color;
+  element.style.color = `var(${name})`;
+  const { color } = getComputedStyle(element);
+  element.style.color = before;
+  return color;
+}
+
+/** There is nothing between two steps. */
+const STEPS = [1, 2, 5]
+  .flatMap((digit) => [1, 10, 100, 1e3, 1e4].map((ten) => digit * ten))
+  .sort((a, b) => a - b);
+
+/** As short as it goes: a learning rate has many zeros. */
+function tickText(tick: number): string {
+  const rounded = Number(tick.toPrecision(4));
+  return rounded !== 0 && Math.abs(rounded) < 0.001 ? rounded.toExponential() : String(rounded);
+}
 
 /** A curve over steps. */
 export function Chart(props: {
@@ -16,12 +36,11 @@ export function Chart(props: {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<UPlot | null>(null);
   const data: UPlot.AlignedData = [[...steps], [...values]];
-  const colours = theme.value;
+  const colours = isDark.value;
   useEffect(() => {
     const element = place.current!;
-    const style = getComputedStyle(element);
     const [ink, line, grid] = ['--muted', '--accent', '--line'].map((name) =>
-      style.getPropertyValue(name).trim(),
+      colourOf(element, name),
     );
     const axis = {
       stroke: ink,
@@ -36,12 +55,8 @@ export function Chart(props: {
         legend: { show: false },
         scales: { x: { time: false } },
         axes: [
-          axis,
-          {
-            ...axis,
-            size: 62,
-            values: (_, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(4)))),
-          },
+          { ...axis, incrs: STEPS },
+          { ...axis, size: 66, values: (_, ticks) => ticks.map(tickText) },
         ],
         series: [{}, { stroke: line, width: 2, points: { show: values.length < 2 } }],
       },
@@ -120,13 +135,12 @@ export function HeatMap(props: {
 }) {
   const { title, rows, columns, values } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
-  const colours = theme.value;
+  const colours = isDark.value;
   useEffect(() => {
     const context = canvas.current!.getContext('2d')!;
-    const style = getComputedStyle(canvas.current!);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     context.clearRect(0, 0, columns, rows);
-    context.fillStyle = style.getPropertyValue('--accent');
+    context.fillStyle = colourOf(canvas.current!, '--accent');
     for (const [i, value] of values.entries()) {
       context.globalAlpha = 0.08 + 0.92 * ((value - low) / (high - low || 1));
       context.fillRect(i % columns, Math.floor(i / columns), 1, 1);

@@ -1,6 +1,7 @@
 import type { Backend } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import type { BackendChoice, EngineInfo, TriedEngine } from '../protocol.js';
+import { plain } from '../rpc.js';
 
 type Engine = Exclude<BackendChoice, 'auto'>;
 
@@ -79,12 +80,12 @@ export async function openBackend(
       };
     } catch (error) {
       if (choice !== 'auto') throw error;
-      tried.push({ name: engine, refused: (error as Error).message });
+      tried.push({ name: engine, refused: plain(error) });
     }
   }
   throw new QLoraError(
     'NO_ENGINE',
-    `no engine starts in this browser: ${tried.map(({ name, refused }) => `${name}: ${refused}`).join('; ')}`,
+    `no engine starts in this browser: ${tried.map(({ name, refused }) => `${name}: ${refused?.message}`).join('; ')}`,
     { kind: 'runtime', details: { tried } },
   );
 }

@@ -1,7 +1,6 @@
 import type { Backend } from '@qlorajs/compute';
 import { QLoraError } from '@qlorajs/errors';
 import { personalities } from '@qlorajs/personalities';
-import { phiNano } from '@qlorajs/phi-nano';
 import { loadPhi, type PhiModel } from '@qlorajs/phi2-model';
 import {
   type FolderSource,
@@ -12,8 +11,11 @@ import {
 import {
   addVoice,
   type Base,
+  expectRoom,
   jsonIfThere,
+  type LoadingPlan,
   type Notices,
+  planLoading,
   readAdapter,
   readBase,
   type Voice,
@@ -28,9 +30,11 @@ import type {
   VoiceInfo,
 } from '../protocol.js';
 import { openBackend } from './backend.js';
+import { type OnProgress, openBaseSource } from './base-source.js';
 import { urlFolder } from './folders.js';
-import { hubFolder, removeDownload } from './hub.js';
-import { keepBase, keptBase } from './kept-bases.js';
+import { type BaseKeeper, keepBase, keptBase } from './kept-bases.js';
+import { withPatterns } from './re2js.js';
+import { expectStorage } from './storage.js';
 
 const ADAPTER_FILES = [
   'adapter_config.json',
@@ -61,20 +65,28 @@ export interface Loaded {
   readonly weights: TensorSource;
 }
 
+/** What is told while a base comes. */
+export interface Reports extends Notices {
+  progress: OnProgress;
+  /** What the base will take, before its weights come. */
+  planned(name: string, plan: LoadingPlan): void;
+  /** Something failed that can be done without. */
+  failed(error: unknown): void;
+}
+
 /** The engine, the base on it and whoever speaks: what chat, training and inspection share. */
 export class Bench {
   readonly #site: string;
-  readonly #notices: Notices;
-  readonly #onProgress: (what: string, share: number) => void;
+  readonly #reports: Reports;
   #backend: Backend | null = null;
   #loaded: Loaded | null = null;
+  #info: BaseInfo | null = null;
   readonly voices = new Map<string, Voice>();
 
   /** @param site where the page's models and adapters lie */
-  constructor(site: string, notices: Notices, onProgress: (what: string, share: number) => void) {
+  constructor(site: string, reports: Reports) {
     this.#site = site;
-    this.#notices = notices;
-    this.#onProgress = onProgress;
+    this.#reports = reports;
   }
 
   async open(choice: BackendChoice): Promise<EngineInfo> {
@@ -105,58 +117,101 @@ export class Bench {
     throw new QLoraError('CHAT_VOICE', `no adapter is called "${name}"`, { details: { name } });
   }
 
-  async #source(choice: BaseChoice): Promise<{ name: string; source: FolderSource }> {
-    const onShare = (what: string) => (share: number) => this.#onProgress(what, share);
-    if (choice.kind === 'phi-nano') {
-      const { name, files } = phiNano;
-      const url = new URL(`models/${name}/`, this.#site).href;
-      return { name, source: urlFolder(url, files, onShare('fetching')) };
-    }
-    if (choice.kind === 'kept') return { name: choice.name, source: await keptBase(choice.name) };
-    if (choice.kind === 'url') return hubFolder(choice.url, onShare('downloading'));
-    return { name: choice.name, source: memoryFolder(choice.files, choice.name) };
-  }
-
-  /** Loads a base in NF4; one that was not ours is kept in 4 bits for the next visit. */
-  async loadBase(choice: BaseChoice): Promise<BaseInfo> {
+  /**
+   * Loads a base in NF4; one that was not ours is kept in 4 bits for the next visit. The one before it
+   * stays until the new one is there, where the engine has room for both.
+   * @param onRelease called when the one before it goes
+   * @throws QLoraError `PLAN_BASE` before its weights come, where the engine has no room for it
+   */
+  async loadBase(
+    choice: BaseChoice,
+    signal: AbortSignal,
+    onRelease: () => void,
+  ): Promise<BaseInfo> {
     const { backend } = this;
     const started = performance.now();
-    const { name, source } = await this.#source(choice);
+    const from = await openBaseSource(choice, this.#site, this.#reports.progress, signal);
+    const { name, source } = from;
     const base = await readBase(source, name);
+    const halfTables = backend.name === 'webgpu';
+    const plan = await planLoading({ config: base.config, backend, halfTables });
+    expectRoom(name, plan);
+    const voice = await voiceOf(base, null, null, name);
+    this.#reports.planned(name, plan);
+    await from.weights(base.quantized ? 0 : plan.keptBytes);
     const weights = await openCheckpoint(source);
-    const keeper =
-      choice.kind === 'files' || choice.kind === 'url' ? await keepBase(base, weights) : null;
-    this.#unload();
+    const keeper = from.isKept ? await this.#keeper(base, weights, plan.keptBytes) : null;
+    const release = () => {
+      onRelease();
+      this.#unload();
+    };
+    const hasRoom =
+      plan.budgetBytes !== null && backend.memory().live + plan.weightBytes <= plan.budgetBytes;
+    if (!hasRoom) release();
     let model: PhiModel;
     try {
       model = await loadPhi(backend, base.config, weights, {
-        quantize: { doubleQuant: true },
-        halfTables: backend.name === 'webgpu',
-        onTensor: (done, total) => this.#onProgress('loading', done / total),
+        ...{ quantize: { doubleQuant: true }, halfTables, signal },
+        onTensor: (done, total) => this.#reports.progress('loading', done / total),
         onQuantized: keeper?.add,
       });
     } catch (error) {
       await keeper?.abandon();
       throw error;
     }
-    await keeper?.finish();
+    if (hasRoom) release();
     this.#loaded = { base, model, weights };
-    if (choice.kind === 'url' && keeper) {
+    const isKept = keeper !== null && (await this.#finish(name, keeper));
+    if (from.remove && isKept) {
       // From here on it is read from what is kept; the download has done its service.
       const kept = await readBase(await keptBase(name), name);
       this.#loaded = { base: kept, model, weights: await openCheckpoint(kept.source) };
       await weights.close();
-      await removeDownload(choice.url);
+      await from.remove();
     }
-    const voice = await voiceOf(this.#loaded.base, null, null, name);
     this.voices.set(name, voice);
-    const { layers, hiddenSize, maxPositions } = base.config;
-    return {
-      ...{ name, layers, hiddenSize, context: maxPositions },
+    this.#info = {
+      ...{ name, layers: base.config.layers, hiddenSize: base.config.hiddenSize },
+      context: base.config.maxPositions,
       bytes: model.weightBytes,
       quantized: model.report.quantized,
       seconds: (performance.now() - started) / 1000,
     };
+    return this.#info;
+  }
+
+  /** The base that is loaded; null: none is. */
+  get info(): BaseInfo | null {
+    return this.#loaded && this.#info;
+  }
+
+  /** Without room in the browser's storage a base is used and not kept. */
+  async #keeper(base: Base, weights: TensorSource, bytes: number): Promise<BaseKeeper | null> {
+    try {
+      await expectStorage(base.quantized ? 0 : bytes, base.name);
+      return await keepBase(base, weights);
+    } catch (error) {
+      this.#notKept(base.name, error);
+      return null;
+    }
+  }
+
+  async #finish(name: string, keeper: BaseKeeper): Promise<boolean> {
+    try {
+      await keeper.finish();
+      return true;
+    } catch (error) {
+      await keeper.abandon();
+      this.#notKept(name, error);
+      return false;
+    }
+  }
+
+  #notKept(name: string, cause: unknown): void {
+    const why = (cause as Error).message;
+    this.#reports.failed(
+      new QLoraError('NOT_KEPT', `${name} is not kept for the next visit: ${why}`, { cause }),
+    );
   }
 
   #unload(): void {
@@ -169,10 +224,11 @@ export class Bench {
   /** Puts an adapter's folder on the base under a name of its own. */
   async addFolder(name: string, source: FolderSource): Promise<VoiceInfo> {
     const { loaded } = this;
-    const folder = await readAdapter(source, this.#notices);
     let free = name;
     for (let i = 2; this.voices.has(free); i++) free = `${name}-${i}`;
-    const voice = await addVoice(loaded, folder, free);
+    const voice = await withPatterns(async () =>
+      addVoice(loaded, await readAdapter(source, this.#reports), free),
+    );
     this.voices.set(free, voice);
     return voiceInfo(voice);
   }

@@ -18,8 +18,10 @@ import type {
   PlanReport,
   RunInfo,
   RunOptions,
+  VoiceInfo,
 } from '../protocol.js';
-import { Bench, voiceInfo } from './bench.js';
+import { plain } from '../rpc.js';
+import { Bench, type Reports, voiceInfo } from './bench.js';
 import { prepareBatches, previewOf, type ReadData, readData } from './dataset.js';
 import * as inspect from './inspect.js';
 import { keptBases, removeKeptBase } from './kept-bases.js';
@@ -32,16 +34,21 @@ export class Engine implements EngineApi {
   readonly #bench: Bench;
   readonly #talk: Talk;
   readonly #send: (event: EngineEvent) => void;
-  readonly #notices = { warn: (text: string) => this.#send({ type: 'warning', text }) };
+  readonly #reports: Reports;
+  #loading: AbortController | null = null;
   #data: ReadData | null = null;
   #run: TrainingRun | null = null;
   #rate: number | null = null;
 
   constructor(site: string, send: (event: EngineEvent) => void) {
     this.#send = send;
-    this.#bench = new Bench(site, this.#notices, (what, share) =>
-      send({ type: 'progress', what, share }),
-    );
+    this.#reports = {
+      warn: (text) => send({ type: 'warning', text }),
+      progress: (what, share, done, total) => send({ type: 'progress', what, share, done, total }),
+      planned: (name, plan) => send({ type: 'planned', name, plan }),
+      failed: (error) => send({ type: 'failed', error: plain(error) }),
+    };
+    this.#bench = new Bench(site, this.#reports);
     this.#talk = new Talk(this.#bench, (slot, text) => send({ type: 'text', slot, text }));
   }
 
@@ -60,11 +67,35 @@ export class Engine implements EngineApi {
 
   async loadBase(choice: BaseChoice) {
     if (this.#run) throw new QLoraError('BUSY', 'a run uses the model; cancel it first');
-    this.#talk.reset();
-    this.#data = null;
-    this.#rate = null;
-    const base = await this.#bench.loadBase(choice);
-    return { base, voices: [...this.#bench.voices.values()].map(voiceInfo) };
+    if (this.#loading) throw new QLoraError('BUSY', 'a model is being loaded; stop that first');
+    const loading = new AbortController();
+    this.#loading = loading;
+    try {
+      const base = await this.#bench.loadBase(choice, loading.signal, () => {
+        this.#talk.reset();
+        this.#data = null;
+        this.#rate = null;
+      });
+      return { base, voices: this.#voices() };
+    } finally {
+      this.#loading = null;
+    }
+  }
+
+  stopLoading() {
+    this.#loading?.abort(
+      new QLoraError('LOADING_STOPPED', 'loading was stopped; what came of a download is kept', {
+        kind: 'runtime',
+      }),
+    );
+  }
+
+  #voices(): VoiceInfo[] {
+    return [...this.#bench.voices.values()].map(voiceInfo);
+  }
+
+  loaded() {
+    return { base: this.#bench.info, voices: this.#voices() };
   }
 
   addShipped(name: string) {
@@ -117,7 +148,7 @@ export class Engine implements EngineApi {
     const { base } = this.#bench.loaded;
     const { backend } = this.#bench;
     const data = prepareBatches(this.#bench, await this.#dataFor(options), options);
-    const lora = loraConfig(options, base, addedIds(data), this.#notices);
+    const lora = loraConfig(options, base, addedIds(data), this.#reports);
     const plan = await planTraining({
       ...{ options, config: base.config, lora, backend, data },
       length: maxSeqLength(options.maxSeqLength, base),
@@ -163,7 +194,7 @@ export class Engine implements EngineApi {
       ...{ records: upTo(records), samples: upTo(samples) },
       evaluations: evaluations.filter((each) => each.step <= step),
     };
-    const parts = { bench: this.#bench, store, data, send: this.#send, notices: this.#notices };
+    const parts = { bench: this.#bench, store, data, send: this.#send, notices: this.#reports };
     const run = new TrainingRun(parts, { ...info, step, status: 'running' }, trace);
     this.#run = run;
     const ended = (status: RunInfo['status']) => {
@@ -173,7 +204,7 @@ export class Engine implements EngineApi {
     };
     run.work(from?.state ?? null, step).then(ended, async (error: Error) => {
       await store.writeInfo({ ...info, ...run.info, status: 'failed' }).catch(() => {});
-      this.#notices.warn(error.message);
+      this.#reports.failed(error);
       ended('failed');
     });
     return run.info;

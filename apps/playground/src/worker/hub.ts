@@ -1,125 +1,161 @@
-import { QLoraError } from '@qlorajs/errors';
+import { isQLoraError, QLoraError } from '@qlorajs/errors';
 import type { FolderSource } from '@qlorajs/safetensors';
+import { fetchFile, jsonIfThere, type RemoteFile } from '@qlorajs/session';
 import { opfsFolder } from './folders.js';
+import { type Origin, originOf } from './hub-origin.js';
 import { folderName } from './kept-bases.js';
-import { readStored, storageFolder, writeStored } from './storage.js';
+import { expectStorage, storageFolder } from './storage.js';
+import { StoredPart } from './stored-part.js';
 
 const INDEX = 'model.safetensors.index.json';
+const TEXTS = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
 
-/** Where a base's files lie: a hub id, a page of the hub, or any folder that serves them. */
-function hubLocation(given: string): { readonly name: string; readonly url: string } {
-  const id = /^(?:https:\/\/huggingface\.co\/)?([\w.-]+\/[\w.-]+)\/?$/.exec(given.trim())?.[1];
-  if (id) return { name: id, url: `https://huggingface.co/${id}/resolve/main/` };
-  try {
-    const { href, protocol, pathname } = new URL(given);
-    if (!/^https?:$/.test(protocol)) throw new Error('not http');
-    const parts = pathname.split('/').filter(Boolean);
-    return { name: parts.at(-1) ?? 'base', url: href.endsWith('/') ? href : `${href}/` };
-  } catch (cause) {
-    throw new QLoraError(
-      'HUB_URL',
-      `"${given}" is no hub id such as microsoft/phi-2 and no address of a folder`,
-      { cause },
-    );
+/** A file of which its server says nothing before it comes. */
+const unlisted = (name: string): RemoteFile => ({ name, size: null, digest: null });
+
+/** Told how many bytes are there, of how many; of an unlisted folder the total grows with its files. */
+export type OnBytes = (done: number, total: number) => void;
+
+/** A base on its way into the browser's storage; what came stays there until `remove`. */
+export class HubDownload {
+  readonly #origin: Origin;
+  readonly #folder: FileSystemDirectoryHandle;
+  readonly #onBytes: OnBytes;
+  readonly #signal: AbortSignal;
+  #done = 0;
+  #total = 0;
+
+  private constructor(
+    origin: Origin,
+    folder: FileSystemDirectoryHandle,
+    onBytes: OnBytes,
+    signal: AbortSignal,
+  ) {
+    this.#origin = origin;
+    this.#folder = folder;
+    this.#onBytes = onBytes;
+    this.#signal = signal;
   }
-}
 
-/** How a download goes: bytes so far of all files that are known. */
-interface Tally {
-  done: number;
-  total: number;
-  readonly onShare: (share: number) => void;
-}
-
-function failed(file: string, url: string, why: string, cause?: unknown): QLoraError {
-  return new QLoraError(
-    'DOWNLOAD_FAILED',
-    `${file} did not come from ${url}: ${why}. What came is kept: start again to go on from there`,
-    { kind: 'runtime', details: { file, url }, cause },
-  );
-}
-
-async function ask(url: string, file: string, headers: Record<string, string>): Promise<Response> {
-  try {
-    return await fetch(url + file, { headers });
-  } catch (cause) {
-    throw failed(file, url, 'the network does not answer', cause);
-  }
-}
-
-/** Brings a file into the folder, going on where an earlier try ended. Null: there is none. */
-async function download(
-  folder: FileSystemDirectoryHandle,
-  url: string,
-  file: string,
-  tally: Tally,
-): Promise<boolean> {
-  if ((await readStored(folder, `${file}.whole`)) !== null) return true;
-  const handle = await (
-    await folder.getFileHandle(file, { create: true })
-  ).createSyncAccessHandle();
-  try {
-    const tag = await readStored(folder, `${file}.tag`);
-    let at = tag === null ? 0 : handle.getSize();
-    const range = at > 0 ? { Range: `bytes=${at}-`, 'If-Range': tag! } : {};
-    const response = await ask(url, file, range as Record<string, string>);
-    if (response.status === 404) return false;
-    if (!response.ok) throw failed(file, url, `the server answers ${response.status}`);
-    if (response.status !== 206) at = 0;
-    handle.truncate(at);
-    await writeStored(folder, `${file}.tag`, response.headers.get('ETag') ?? '');
-    const length = Number(response.headers.get('Content-Length'));
-    tally.total += at + length;
-    tally.done += at;
-    const reader = response.body!.getReader();
-    for (;;) {
-      const { done, value } = await reader.read().catch((cause: unknown) => {
-        throw failed(file, url, 'the connection broke', cause);
-      });
-      if (done) break;
-      handle.write(value, { at });
-      at += value.length;
-      tally.done += value.length;
-      tally.onShare(tally.done / Math.max(tally.total, tally.done));
+  /**
+   * Asks what there is, and brings the configuration and the tokenizer.
+   * @throws QLoraError `HUB_*`, `DOWNLOAD_FAILED`, `STORAGE_*`
+   */
+  static async open(given: string, onBytes: OnBytes, signal: AbortSignal): Promise<HubDownload> {
+    const origin = await originOf(given, signal);
+    const folder = await storageFolder('downloads', folderName(origin.name));
+    const download = new HubDownload(origin, folder, onBytes, signal);
+    if (origin.listed) {
+      const { texts, weights } = origin.listed;
+      download.#total = [...texts, ...weights].reduce((sum, { size }) => sum + (size ?? 0), 0);
+      for (const file of texts) await download.#bring(file);
+      return download;
     }
-    handle.flush();
-  } finally {
-    handle.close();
+    if (!(await download.#bring(unlisted('config.json'))))
+      throw new QLoraError(
+        'DOWNLOAD_FAILED',
+        `config.json is not at ${origin.url}; is this the folder of a model?`,
+        { kind: 'runtime', details: { file: 'config.json', url: origin.url } },
+      );
+    for (const name of TEXTS) await download.#bring(unlisted(name));
+    return download;
   }
-  await writeStored(folder, `${file}.whole`, '');
-  return true;
-}
 
-/** Downloads a base's files into the browser's storage, with resume, and opens them there. */
-export async function hubFolder(
-  given: string,
-  onShare: (share: number) => void,
-): Promise<{ readonly name: string; readonly source: FolderSource }> {
-  const { name, url } = hubLocation(given);
-  const folder = await storageFolder('downloads', folderName(name));
-  const tally: Tally = { done: 0, total: 0, onShare };
-  const get = (file: string) => download(folder, url, file, tally);
-  if (!(await get('config.json')))
-    throw failed('config.json', url, 'it is not there; is this the folder of a model?');
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) await get(file);
-  if (await get(INDEX)) {
-    const { weight_map } = JSON.parse((await readStored(folder, INDEX)) ?? '{}') as {
+  get name(): string {
+    return this.#origin.name;
+  }
+
+  /** The files that are whole. */
+  get source(): FolderSource {
+    const has = async (file: string) =>
+      (await StoredPart.wholeVersion(this.#folder, file)) !== null;
+    return { ...opfsFolder(this.#folder, this.name), has };
+  }
+
+  /**
+   * Brings the weights.
+   * @param room bytes that must be free beside them
+   * @throws QLoraError `STORAGE_ROOM` before anything is asked for, where the Hub tells sizes
+   */
+  async weights(room: number): Promise<void> {
+    const { listed } = this.#origin;
+    const files = listed ? listed.weights : await this.#weightFiles();
+    const sizes = files.map(({ name, size }) => this.#left(name, size ?? 0));
+    const left = (await Promise.all(sizes)).reduce((sum, each) => sum + each, 0);
+    await expectStorage(left + room, this.name);
+    for (const file of files) await this.#bring(file);
+  }
+
+  /** Bytes of a file that have still to come. */
+  async #left(name: string, size: number): Promise<number> {
+    try {
+      const stored = await this.#folder.getFileHandle(name);
+      return Math.max(0, size - (await stored.getFile()).size);
+    } catch {
+      return size;
+    }
+  }
+
+  async #weightFiles(): Promise<RemoteFile[]> {
+    if (!(await this.#bring(unlisted(INDEX)))) return [unlisted('model.safetensors')];
+    const { weight_map } = (await jsonIfThere(this.source, INDEX)) as {
       weight_map?: Record<string, string>;
     };
-    for (const shard of new Set(Object.values(weight_map ?? {}))) await get(shard);
-  } else {
-    await folder.removeEntry(INDEX).catch(() => {});
-    await get('model.safetensors');
+    const names = [...new Set(Object.values(weight_map ?? {}))];
+    const odd = names.find((name) => !/^\w[\w.-]*$/.test(name));
+    if (odd === undefined) return names.map(unlisted);
+    throw new QLoraError('DOWNLOAD_FAILED', `${INDEX} names "${odd}", which is no plain name`, {
+      details: { file: odd, url: this.#origin.url },
+    });
   }
-  const source = opfsFolder(folder, name);
-  const has = async (file: string) =>
-    !/\.(tag|whole)$/.test(file) && (await readStored(folder, `${file}.whole`)) !== null;
-  return { name, source: { ...source, has } };
-}
 
-/** Removes what was downloaded for a base, once it is kept in 4 bits. */
-export async function removeDownload(given: string): Promise<void> {
-  const { name } = hubLocation(given);
-  const downloads = await storageFolder('downloads');
-  await downloads.removeEntry(folderName(name), { recursive: true }).catch(() => {});
+  /** Whether a file is there already, and is still what its server has. */
+  async #isThere({ name, digest }: RemoteFile): Promise<boolean> {
+    const version = await StoredPart.wholeVersion(this.#folder, name);
+    if (version === null) return false;
+    if (digest) return version === digest.hex;
+    const { fetch } = this.#origin.access;
+    const { headers } = await fetch(this.#origin.url + name, { method: 'HEAD' });
+    return version !== '' && (headers.get('etag') ?? headers.get('last-modified')) === version;
+  }
+
+  /** Brings a file, going on where an earlier attempt ended. False: there is none. */
+  async #bring(file: RemoteFile): Promise<boolean> {
+    const before = this.#done;
+    const tell = (bytes: number) => {
+      this.#done = before + bytes;
+      this.#onBytes(this.#done, Math.max(this.#total, this.#done));
+    };
+    // Where the server is away, no other version can come either.
+    if (await this.#isThere(file).catch(() => true)) {
+      const stored = await this.#folder.getFileHandle(file.name);
+      tell((await stored.getFile()).size);
+      return true;
+    }
+    await this.#folder.removeEntry(`${file.name}.whole`).catch(() => {});
+    const part = await StoredPart.open(this.#folder, file);
+    const { access, url } = this.#origin;
+    try {
+      await fetchFile(
+        {
+          ...{ id: this.name, url: url + file.name, file, access, onBytes: tell },
+          signal: this.#signal,
+        },
+        part,
+      );
+      await part.finish();
+      return true;
+    } catch (error) {
+      if (isQLoraError(error) && error.code === 'HUB_NOT_FOUND' && file.size === null) return false;
+      throw error;
+    } finally {
+      part.close();
+    }
+  }
+
+  /** Removes what came. */
+  async remove(): Promise<void> {
+    const downloads = await storageFolder('downloads');
+    await downloads.removeEntry(folderName(this.name), { recursive: true }).catch(() => {});
+  }
 }

@@ -3,14 +3,18 @@ import type { Nf4Tensor } from '@qlorajs/quant-nf4';
 import type { FolderSource, TensorSource } from '@qlorajs/safetensors';
 import { type Base, Nf4Writer, textIfThere, withQuantizationConfig } from '@qlorajs/session';
 import { opfsFolder } from './folders.js';
-import { foldersIn, readStored, storageFolder, writeStored } from './storage.js';
+import { foldersIn, readStored, storageError, storageFolder, writeStored } from './storage.js';
 
 const PIECE = 16 * 2 ** 20;
 const COMPANIONS = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
 
-/** Takes a base's layers while they are quantized; what is kept is a bitsandbytes checkpoint. */
+/**
+ * Takes a base's layers while they are quantized; what is kept is a bitsandbytes checkpoint. A base that
+ * cannot be kept can be used all the same: what fails is told once, by `finish`.
+ */
 export interface BaseKeeper {
   add(name: string, tensor: Nf4Tensor): Promise<void>;
+  /** @throws QLoraError `STORAGE_FULL` */
   finish(): Promise<void>;
   abandon(): Promise<void>;
 }
@@ -37,19 +41,31 @@ export async function keepBase(base: Base, weights: TensorSource): Promise<BaseK
   const handle = await file.createSyncAccessHandle();
   const names = [...phiTensors(base.config).keys()];
   const write = async (bytes: Uint8Array, at: number) => {
-    handle.write(bytes as Uint8Array<ArrayBuffer>, { at });
+    const written = handle.write(bytes as Uint8Array<ArrayBuffer>, { at });
+    if (written < bytes.length) throw new DOMException('no room', 'QuotaExceededError');
   };
+  let failure: unknown = null;
   const writer = new Nf4Writer({ write }, names);
   const linears = new Set(phiModules(base.config).map(({ name }) => `${name}.weight`));
   return {
-    add: (name, tensor) => writer.add(name, tensor),
+    async add(name, tensor) {
+      if (failure === null)
+        await writer.add(name, tensor).catch((cause: unknown) => {
+          failure = storageError(cause, base.name);
+        });
+    },
     async finish() {
-      for (const name of names) {
-        if (linears.has(name)) continue;
-        await writer.copy(name, weights.tensors.get(name)!, piecesOf(weights, name));
+      if (failure !== null) throw failure;
+      try {
+        for (const name of names) {
+          if (linears.has(name)) continue;
+          await writer.copy(name, weights.tensors.get(name)!, piecesOf(weights, name));
+        }
+        await writer.finish({ base: base.name });
+        handle.flush();
+      } catch (cause) {
+        throw storageError(cause, base.name);
       }
-      await writer.finish({ base: base.name });
-      handle.flush();
       handle.close();
       for (const name of COMPANIONS) {
         const text = await textIfThere(base.source, name);
@@ -76,7 +92,11 @@ export async function keptBases(): Promise<{ name: string; bytes: number }[]> {
   const kept: { name: string; bytes: number }[] = [];
   for (const name of await foldersIn(bases)) {
     const folder = await bases.getDirectoryHandle(name);
-    if ((await readStored(folder, 'config.json')) === null) continue;
+    if ((await readStored(folder, 'config.json')) === null) {
+      // One that is being written is open, and stays.
+      await bases.removeEntry(name, { recursive: true }).catch(() => {});
+      continue;
+    }
     const file = await (await folder.getFileHandle('model.safetensors')).getFile();
     kept.push({ name, bytes: file.size });
   }

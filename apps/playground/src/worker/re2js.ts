@@ -1,24 +1,28 @@
+import type { RE2JS as Re2 } from 're2js';
+
+let loaded: typeof Re2 | null = null;
+let isWanted = false;
+
 /**
- * Stands in for re2js, which would be a sixth of the page. It keeps a server or a command from a pattern
- * that never ends; here such a pattern holds up the reader's own worker, and a reload ends it.
+ * Stands in for re2js, a sixth of the page that only an adapter with patterns needs. The browser's own
+ * expressions would be there, but one of them can be made to run for ever.
  */
-export class RE2JS {
-  readonly #pattern: RegExp;
+export const RE2JS = {
+  compile(pattern: string): Re2 {
+    if (loaded) return loaded.compile(pattern);
+    isWanted = true;
+    throw new Error('patterns are not loaded yet');
+  },
+};
 
-  private constructor(pattern: RegExp) {
-    this.#pattern = pattern;
-  }
-
-  static compile(pattern: string): RE2JS {
-    return new RE2JS(new RegExp(`^(?:${pattern.replaceAll('\\z', '$')})$`, 'u'));
-  }
-
-  /** Whether the whole text matches. */
-  testExact(text: string): boolean {
-    return this.#pattern.test(text);
-  }
-
-  matches(text: string): boolean {
-    return this.#pattern.test(text);
+/** Does work that may meet a pattern: where it does, RE2 comes, and the work is done again. */
+export async function withPatterns<T>(work: () => Promise<T>): Promise<T> {
+  isWanted = false;
+  try {
+    return await work();
+  } catch (error) {
+    if (!isWanted) throw error;
+    loaded = (await import('re2js')).RE2JS;
+    return work();
   }
 }

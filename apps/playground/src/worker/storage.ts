@@ -1,5 +1,5 @@
 import { QLoraError } from '@qlorajs/errors';
-import type { FolderContent } from '@qlorajs/session';
+import { type FolderContent, formatBytes } from '@qlorajs/session';
 
 /** The browser's private file system (OPFS), where runs and bases are kept. */
 async function storageRoot(): Promise<FileSystemDirectoryHandle> {
@@ -29,7 +29,25 @@ export async function foldersIn(folder: FileSystemDirectoryHandle): Promise<stri
   return names.sort();
 }
 
-function storageError(cause: unknown, file: string): unknown {
+/** Bytes that the browser still gives this page. */
+async function freeStorage(): Promise<number> {
+  const { usage = 0, quota = Number.POSITIVE_INFINITY } = await navigator.storage.estimate();
+  return Math.max(0, quota - usage);
+}
+
+/** @throws QLoraError `STORAGE_ROOM` where the browser has no room for so many more bytes */
+export async function expectStorage(needed: number, name: string): Promise<void> {
+  const free = await freeStorage();
+  if (needed <= free) return;
+  throw new QLoraError(
+    'STORAGE_ROOM',
+    `${name} needs ${formatBytes(needed)} of the browser's storage, which has ${formatBytes(free)} free; delete old runs or kept models, or free space on the disk`,
+    { kind: 'runtime', details: { needed, free, name } },
+  );
+}
+
+/** What a browser's refusal to write means. */
+export function storageError(cause: unknown, file: string): unknown {
   if ((cause as Error).name !== 'QuotaExceededError') return cause;
   return new QLoraError(
     'STORAGE_FULL',
