@@ -5,6 +5,7 @@ import { installChromium } from './chromium.mjs';
 stage('install', bootstrap);
 stage('chromium', installChromium);
 stage('build', () => turbo(['build']));
+process.env.QLORAJS_BUILT = '1';
 stage('lint', () => tool('biome', ['check', '.']));
 stage('unused', () => tool('knip', []));
 stage('layers', () =>

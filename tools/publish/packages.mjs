@@ -18,10 +18,12 @@ export const published = ['packages', 'apps']
   })
   .filter(({ manifest }) => manifest.private !== true);
 
-/** Builds what is not, and makes all tarballs anew. */
+/** Makes all tarballs anew, of built packages: they are built first unless `npm test` has just done it. */
 export function pack() {
-  bootstrap();
-  turbo(['build']);
+  if (process.env.QLORAJS_BUILT !== '1') {
+    bootstrap();
+    turbo(['build']);
+  }
   rmSync(tarballs, { recursive: true, force: true });
   mkdirSync(tarballs);
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
