@@ -13,14 +13,18 @@ test('every option of the loop comes from the run, under its own name', () => {
     lrSchedulerType: 'cosine',
   });
   const mended: unknown[] = [];
-  const model = { mend: (error: unknown) => mended.push(error) > 0 };
+  const model = {
+    mend: (error: unknown) => mended.push(error) > 0,
+    stepping: (optimizer: unknown) => ({ stepping: optimizer }),
+  };
   const parts = { model, optimizer: {}, train: {}, signal: new AbortController().signal };
   const resume = { ...INITIAL_STATE, step: 3 };
   const plan = planRun(options, 50);
   const prepared = { ...parts, options, plan, evaluation: null, resume };
   const { mend, ...settings } = loopOptions(prepared as unknown as PreparedLoop);
   expect(settings).toEqual({
-    ...{ ...parts, resume, evaluation: undefined, learningRate: 0.125, schedule: 'cosine' },
+    ...{ ...parts, optimizer: { stepping: parts.optimizer }, resume, evaluation: undefined },
+    ...{ learningRate: 0.125, schedule: 'cosine' },
     ...{ warmupSteps: 2, decay: plan.decay, epochs: 2.5, maxSteps: 17, seed: 99 },
     ...{ gradientAccumulationSteps: 3, evalSteps: 4, saveSteps: 6 },
     ...{ earlyStoppingPatience: 5, maxSkippedSteps: 7 },
