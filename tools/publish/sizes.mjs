@@ -11,7 +11,7 @@ const LIMITS = {
   '@qlorajs/compute': 10,
   '@qlorajs/compute-gpujs': 15,
   '@qlorajs/compute-wasm': 48,
-  '@qlorajs/compute-webgpu': 45,
+  '@qlorajs/compute-webgpu': 55,
   '@qlorajs/dataset': 95,
   '@qlorajs/errors': 1,
   '@qlorajs/gguf': 4,
