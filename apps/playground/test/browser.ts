@@ -18,17 +18,36 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+const HOW = { executablePath: path!, chromiumSandbox: false, args: FLAGS };
+const READER = { locale: 'es-ES', acceptDownloads: true };
+
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: path!, chromiumSandbox: false, args: FLAGS });
+  return chromium.launch(HOW);
+}
+
+/** A browser that keeps what pages store in a folder; the others have it in memory. */
+export async function launchIn(
+  folder: string,
+): Promise<OpenedPage & { readonly browser: Browser }> {
+  const context = await chromium.launchPersistentContext(folder, { ...HOW, ...READER });
+  return { browser: context.browser()!, ...watched(await context.newPage()) };
+}
+
+interface OpenedPage {
+  readonly page: Page;
+  readonly complaints: string[];
 }
 
 /** A page that remembers what its console complained about. */
 export async function openPage(
   browser: Browser,
   options: Parameters<Browser['newContext']>[0] = {},
-): Promise<{ readonly page: Page; readonly complaints: string[] }> {
-  const context = await browser.newContext({ locale: 'es-ES', acceptDownloads: true, ...options });
-  const page = await context.newPage();
+): Promise<OpenedPage> {
+  const context = await browser.newContext({ ...READER, ...options });
+  return watched(await context.newPage());
+}
+
+function watched(page: Page): OpenedPage {
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());

@@ -7,9 +7,10 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Listening } from '../../cli/src/serve/listen.js';
 import { type Hub, startHub } from '../../cli/test/support/hub.js';
+import { violations } from './accessibility.js';
 import { launch, openPage, path, reason, waitUntilReady } from './browser.js';
 import { Cut, redirectHub, withCuts, withHub } from './fake-hub.js';
-import { serveBuilt } from './site.js';
+import { artefacts, serveBuilt } from './site.js';
 
 const folder = fileURLToPath(new URL('../../../packages/phi-nano/model/', import.meta.url));
 const index = 'model.safetensors.index.json';
@@ -205,6 +206,11 @@ describe.skipIf(!path)(
         .getByTestId('loading')
         .getByText(`Descargando el modelo… ${formatBytes(come)} de ${formatBytes(total)}`)
         .waitFor();
+      await page.screenshot({ path: `${artefacts}/download.png` });
+      await page.setViewportSize({ width: 390, height: 844 });
+      await page.screenshot({ path: `${artefacts}/download-phone.png`, fullPage: true });
+      await page.setViewportSize({ width: 1280, height: 720 });
+      expect(await violations(page)).toEqual([]);
       await page.getByRole('button', { name: 'Parar la carga' }).click();
       await expectAlert(/Se paró la carga/);
       expect(await ready()).toMatch(/^model,/);

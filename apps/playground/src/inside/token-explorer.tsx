@@ -29,7 +29,7 @@ export function TokenExplorer() {
   }, [name, question, answer]);
   return (
     <>
-      <div class="grid">
+      <div class="grid wide">
         <TextField label={inside.you} value={question} onChange={setQuestion} />
         <TextField label={inside.answer} value={answer} onChange={setAnswer} />
       </div>

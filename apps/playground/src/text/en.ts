@@ -83,6 +83,7 @@ export const en = {
     viewerHelp:
       'Highlighted tokens are trained: the model learns to write them. The others it only reads.',
     trained: 'trained',
+    trainedCount: (count: number) => `${count} trained`,
     read: 'read',
     row: 'Row',
     previous: 'Previous row',

@@ -83,6 +83,7 @@ export const es: Words = {
     viewerHelp:
       'Los tokens resaltados se entrenan: el modelo aprende a escribirlos. Los demás solo los lee.',
     trained: 'entrenado',
+    trainedCount: (count) => (count === 1 ? '1 entrenado' : `${count} entrenados`),
     read: 'leído',
     row: 'Fila',
     previous: 'Fila anterior',

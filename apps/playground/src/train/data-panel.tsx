@@ -38,13 +38,13 @@ function Viewer({ lines }: { lines: readonly number[] }) {
       <p>
         <span class="token trained">{train.trained}</span> <span class="token">{train.read}</span>
       </p>
-      <div class="row">
+      <div class="row pages">
         <button type="button" disabled={at <= 0} onClick={() => go(at - 1)}>
           {train.previous}
         </button>
         <span>
           {train.row} {at + 1} / {lines.length} · {words.value.inside.tokenCount(shown.tokens)} ·{' '}
-          {shown.trained} {train.trained}
+          {train.trainedCount(shown.trained)}
         </span>
         <button type="button" disabled={at >= lines.length - 1} onClick={() => go(at + 1)}>
           {train.next}
