@@ -124,7 +124,12 @@ export {
   tokenizeOptions,
 } from './training/data.js';
 export { type Figures, History, type HistoryEntry, type StepRecord } from './training/history.js';
-export { endsWithBest, loopOptions, type PreparedLoop } from './training/loop-options.js';
+export {
+  endsWithBest,
+  loopOptions,
+  type PreparedLoop,
+  stepOptions,
+} from './training/loop-options.js';
 export { adapterParameters, loraConfig } from './training/lora-config.js';
 export { plotLosses } from './training/loss-plot.js';
 export { modelCard, type RunSummary } from './training/model-card.js';

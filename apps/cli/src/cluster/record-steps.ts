@@ -1,5 +1,5 @@
 import type { Batch } from '@qlorajs/dataset';
-import type { RunPlan, TrainingOptions } from '@qlorajs/session';
+import { type RunPlan, stepOptions, type TrainingOptions } from '@qlorajs/session';
 import { type BatchSource, type LoopState, train } from '@qlorajs/trainer';
 import type { RowTable } from './row-table.js';
 
@@ -38,14 +38,7 @@ export async function recordSteps(
     },
     optimizer: { zeroGrad() {}, gradNorm: async () => 0, step: async () => {} },
     train: source,
-    learningRate: options.learningRate,
-    schedule: plan.type,
-    warmupSteps: plan.warmupSteps,
-    decay: plan.decay,
-    epochs: options.numTrainEpochs,
-    maxSteps: options.maxSteps,
-    gradientAccumulationSteps: options.gradientAccumulationSteps,
-    seed: options.seed,
+    ...stepOptions(options, plan),
     resume,
   });
   const steps: PlannedStep[] = [];

@@ -17,14 +17,9 @@ export interface PreparedLoop {
   readonly signal: AbortSignal;
 }
 
-/** The settings of the loop, from a run's options. */
-export function loopOptions(prepared: PreparedLoop): TrainerOptions<Batch> {
-  const { options, plan, model, optimizer, train, evaluation, resume, signal } = prepared;
+/** Which steps a run takes, and at what rates. */
+export function stepOptions(options: TrainingOptions, plan: RunPlan) {
   return {
-    ...{ model, train, resume, signal },
-    optimizer: model.stepping(optimizer),
-    mend: (error) => model.mend(error),
-    evaluation: evaluation ?? undefined,
     learningRate: options.learningRate,
     schedule: plan.type,
     warmupSteps: plan.warmupSteps,
@@ -33,6 +28,18 @@ export function loopOptions(prepared: PreparedLoop): TrainerOptions<Batch> {
     maxSteps: options.maxSteps,
     gradientAccumulationSteps: options.gradientAccumulationSteps,
     seed: options.seed,
+  };
+}
+
+/** The settings of the loop, from a run's options. */
+export function loopOptions(prepared: PreparedLoop): TrainerOptions<Batch> {
+  const { options, plan, model, optimizer, train, evaluation, resume, signal } = prepared;
+  return {
+    ...{ model, train, resume, signal },
+    optimizer: model.stepping(optimizer),
+    mend: (error) => model.mend(error),
+    evaluation: evaluation ?? undefined,
+    ...stepOptions(options, plan),
     evalSteps: options.evalSteps,
     saveSteps: options.saveSteps,
     earlyStoppingPatience: options.earlyStoppingPatience,
